@@ -1,0 +1,88 @@
+//! Read-only maps of whole files. Owns the one `unsafe` of this crate.
+//!
+//! Readers of pack and base files hold a [`Mapping`] and hand out slices of it; executors keep it
+//! alive through an `Arc` and compute straight from its bytes.
+
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::ops::Deref;
+use std::path::Path;
+
+use memmap2::{Mmap, MmapMut};
+
+/// A whole file as bytes in memory, never written to. Its first byte lies on a page border.
+pub struct Mapping(Mmap);
+
+impl Mapping {
+    /// Maps the file at `path`.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be opened or mapped, or is not a regular file.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        // Asked before opening: opening a FIFO would wait for a writer.
+        if !path.metadata()?.is_file() {
+            let kind = io::ErrorKind::InvalidInput;
+            return Err(io::Error::new(kind, "not a regular file"));
+        }
+        Self::of_file(&File::open(path)?)
+    }
+
+    /// Maps an open file.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be mapped.
+    pub(crate) fn of_file(file: &File) -> io::Result<Self> {
+        // SAFETY: the map is private and read-only, and nothing in this process writes to a file
+        // that it has mapped: the store's blobs are 0444 and replaced by renaming, never in place.
+        // A stranger who rewrites the file under us can change bytes we read, which every reader
+        // takes as untrusted anyway (ranges are checked against the length of the map, and text
+        // is copied before it is trusted), or cut the file, which ends in SIGBUS, not in a wrong
+        // access.
+        unsafe { Mmap::map(file) }.map(Self)
+    }
+
+    /// Page-aligned bytes with the same face, for those who have no file: tests and fuzzers.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no memory left.
+    pub fn copy_of(bytes: &[u8]) -> io::Result<Self> {
+        let mut map = MmapMut::map_anon(bytes.len())?;
+        map.copy_from_slice(bytes);
+        map.make_read_only().map(Self)
+    }
+}
+
+impl Deref for Mapping {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Mapping {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Mapping({} bytes)", self.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_has_the_same_bytes_even_when_empty() {
+        assert_eq!(&*Mapping::copy_of(b"abc").unwrap(), b"abc");
+        assert_eq!(&*Mapping::copy_of(b"").unwrap(), b"");
+    }
+
+    #[test]
+    fn a_directory_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(Mapping::open(dir.path()).is_err());
+    }
+}

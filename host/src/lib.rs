@@ -1,0 +1,3 @@
+//! A language model taken apart.
+
+pub mod plan;

@@ -1,0 +1,1 @@
+//! Which device there is, and how a plan gets onto it.
