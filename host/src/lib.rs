@@ -1,3 +1,4 @@
 //! A language model taken apart.
 
 pub mod plan;
+pub mod tensor;

@@ -169,30 +169,30 @@ impl Network {
         let (how, width) = self.attention("attend", &mut options, (q, k, v))?;
         options.finish()?;
         let lane = self.lanes.len();
-        let id = self.push(
-            Op::Attend { lane, q, k, v, how },
-            RowKind::Step,
-            width,
-        )?;
+        let id = self.push(Op::Attend { lane, q, k, v, how }, RowKind::Step, width)?;
         self.lanes.push(name.to_owned());
         Ok(id)
     }
 
     /// Attention among this step's rows of a sequence.
-    pub fn mix(
-        &mut self,
-        q: ValueId,
-        k: ValueId,
-        v: ValueId,
-        how: &[(String, String)],
-    ) -> Built {
+    pub fn mix(&mut self, q: ValueId, k: ValueId, v: ValueId, how: &[(String, String)]) -> Built {
         let mut options = Options::new("mix", how)?;
         let (how, width) = self.attention("mix", &mut options, (q, k, v))?;
         let causal = options
             .value::<bool>("causal", "true or false")?
             .unwrap_or(true);
         options.finish()?;
-        self.push(Op::Mix { q, k, v, how, causal }, RowKind::Step, width)
+        self.push(
+            Op::Mix {
+                q,
+                k,
+                v,
+                how,
+                causal,
+            },
+            RowKind::Step,
+            width,
+        )
     }
 
     fn attention(
@@ -225,9 +225,21 @@ impl Network {
         let [_, inner, _] = self.dims(gate, "moe", "gate")?;
         let found = [
             ("router", vec![experts, into], vec![experts, width]),
-            ("gate", self.weight_of(gate).shape.clone(), vec![experts, inner, width]),
-            ("up", self.weight_of(up).shape.clone(), vec![experts, inner, width]),
-            ("down", self.weight_of(down).shape.clone(), vec![experts, width, inner]),
+            (
+                "gate",
+                self.weight_of(gate).shape.clone(),
+                vec![experts, inner, width],
+            ),
+            (
+                "up",
+                self.weight_of(up).shape.clone(),
+                vec![experts, inner, width],
+            ),
+            (
+                "down",
+                self.weight_of(down).shape.clone(),
+                vec![experts, width, inner],
+            ),
         ];
         for (name, found, expected) in found {
             if found != expected {
@@ -287,7 +299,9 @@ impl Network {
         };
         if parts.len() > MOST {
             let found = parts.len();
-            return shape(format!("concat: there are {found} parts, expected at most {MOST}"));
+            return shape(format!(
+                "concat: there are {found} parts, expected at most {MOST}"
+            ));
         }
         let (rows, _) = self.numbers(first, "concat")?;
         let mut all = 0;
@@ -419,7 +433,9 @@ impl Network {
         let (rows, width) = self.numbers(a, call)?;
         let (other_rows, other) = self.numbers(b, call)?;
         if rows != other_rows {
-            return shape(format!("{call}: {rows} and {other_rows} do not go together"));
+            return shape(format!(
+                "{call}: {rows} and {other_rows} do not go together"
+            ));
         }
         if width != other && !(broadcast && other == 1) {
             return shape(format!("{call}: the widths are {width} and {other}"));
@@ -447,7 +463,9 @@ impl Network {
         let [found] = self.dims(w, call, "the vector")?;
         let Weight { name, kind, .. } = self.weight_of(w);
         if found != len {
-            return shape(format!("{call}: weight `{name}` is [{found}], expected [{len}]"));
+            return shape(format!(
+                "{call}: weight `{name}` is [{found}], expected [{len}]"
+            ));
         }
         match kind {
             WeightType::F32 | WeightType::F16 | WeightType::Bf16 => Ok(()),

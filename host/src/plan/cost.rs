@@ -33,7 +33,10 @@ impl Weight {
 
 impl Cost {
     pub(super) fn of(nodes: &[Node], weights: &[Weight], last_use: &[usize]) -> Cost {
-        let weight_bytes = weights.iter().map(Weight::bytes).fold(0, u64::saturating_add);
+        let weight_bytes = weights
+            .iter()
+            .map(Weight::bytes)
+            .fold(0, u64::saturating_add);
         let mut cost = Cost {
             weight_bytes,
             ..Cost::default()

@@ -86,10 +86,15 @@ pub struct Weight {
     /// Outermost dimension first.
     pub shape: Vec<usize>,
     /// How its numbers are stored; `F32` while it is only declared.
+    #[serde(serialize_with = "by_name")]
     pub kind: WeightType,
     /// What it starts from.
     #[serde(skip)]
     pub init: Init,
+}
+
+fn by_name<S: serde::Serializer>(kind: &WeightType, out: S) -> Result<S::Ok, S::Error> {
+    out.collect_str(kind)
 }
 
 /// One operation and what comes out of it.

@@ -5,8 +5,8 @@
 
 use serde::Serialize;
 
-use super::options::Options;
 use super::PlanError;
+use super::options::Options;
 
 /// Which values of a head form a pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -54,10 +54,7 @@ pub struct Rope {
 }
 
 impl Rope {
-    pub(super) fn parse(
-        options: &mut Options<'_>,
-        head: usize,
-    ) -> Result<Option<Self>, PlanError> {
+    pub(super) fn parse(options: &mut Options<'_>, head: usize) -> Result<Option<Self>, PlanError> {
         let layout = match options.text("rope") {
             None | Some("none") => None,
             Some("halves") => Some(Layout::Halves),

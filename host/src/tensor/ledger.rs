@@ -145,7 +145,10 @@ mod tests {
         let ledger = Ledger::new(100);
         let held = ledger.grant("base", 60).expect("it fits");
         let refused = ledger.grant("pack `a`", 41).expect_err("40 are free");
-        assert_eq!((refused.wanted, refused.free, refused.budget), (41, 40, 100));
+        assert_eq!(
+            (refused.wanted, refused.free, refused.budget),
+            (41, 40, 100)
+        );
         assert_eq!(ledger.owners(), [("base".to_owned(), 60)]);
         drop(held);
         assert_eq!((ledger.free(), ledger.owners()), (100, vec![]));

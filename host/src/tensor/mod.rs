@@ -13,7 +13,7 @@ mod ledger;
 mod step;
 mod weights;
 
-pub use cache::{Block, Cache, MemoryCache, BLOCK_ROWS};
+pub use cache::{BLOCK_ROWS, Block, Cache, MemoryCache};
 pub use device::Device;
 pub use ledger::{Grant, Ledger, LedgerError};
 pub use step::{Span, Step, StepError};
@@ -116,5 +116,30 @@ impl Tensor {
     /// How many numbers a row has.
     pub fn width(&self) -> usize {
         self.width
+    }
+
+    /// Its numbers, row after row.
+    ///
+    /// # Errors
+    /// When it is on a device that fails.
+    pub fn to_vec(&self) -> Result<Vec<f32>, TensorError> {
+        match &self.data {
+            Data::Host(numbers) => Ok(numbers.to_vec()),
+            Data::Device(tensor) => graph::to_vec(tensor),
+        }
+    }
+
+    /// Whether every number is finite.
+    ///
+    /// # Errors
+    /// When it is on a device that fails.
+    pub fn is_finite(&self) -> Result<bool, TensorError> {
+        match &self.data {
+            // A sum of absolutes is finite unless something in it is not, or it overflows, in
+            // which case the slow look decides.
+            Data::Host(numbers) => Ok(numbers.iter().map(|x| x.abs()).sum::<f32>().is_finite()
+                || numbers.iter().all(|x| x.is_finite())),
+            Data::Device(tensor) => graph::is_finite(tensor),
+        }
     }
 }

@@ -58,7 +58,10 @@ impl Step {
         }
         let mut seen = std::collections::HashSet::with_capacity(spans.len());
         let mut rows = 0usize;
-        for &Span { sequence, rows: n, .. } in &spans {
+        for &Span {
+            sequence, rows: n, ..
+        } in &spans
+        {
             if n == 0 {
                 return Err(StepError::EmptySpan { sequence });
             }
