@@ -1,4 +1,6 @@
 //! A language model taken apart.
 
+pub mod pack;
 pub mod plan;
+pub mod roles;
 pub mod tensor;

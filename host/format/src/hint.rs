@@ -10,7 +10,8 @@ use std::fmt;
 pub struct Hint(String);
 
 impl Hint {
-    pub(crate) fn new(text: impl Into<String>) -> Self {
+    /// A hint of these words: lower case, no full stop.
+    pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 }

@@ -3,7 +3,9 @@
 //! | module | file | entry |
 //! |---|---|---|
 //! | [`gguf`] | weights and their metadata | [`Gguf::parse`], [`GgufWriter`] |
-//! //! //!
+//! | [`manifest`] | `pack.toml`, what a pack says of itself | [`Manifest::parse`] |
+//! | [`pack`] | `pack.wasm`, a component with weights and manifest | [`PackFile::open`], [`PackWriter`] |
+//!
 //! Third parties read and check packs with this crate alone, and fuzzers aim at it. It does not
 //! compile or run components, does not compute with weights, and keeps no store: it knows neither
 //! wasmtime nor candle.
@@ -11,6 +13,16 @@
 //! What stays true here: no input makes a reader panic, and nothing is allocated by a count that
 //! the file claims before the count is checked against the bytes that are left.
 //!
+//! ```no_run
+//! use modularbase_format::PackFile;
+//!
+//! let pack = PackFile::open("pack.wasm".as_ref())?;
+//! println!("{} {}", pack.manifest().id, pack.manifest().version);
+//! for tensor in pack.tensors() {
+//!     println!("{} {:?} {}", tensor.info.name, tensor.info.shape, tensor.info.kind);
+//! }
+//! # Ok::<(), modularbase_format::PackFileError>(())
+//! ```
 
 #![deny(clippy::unwrap_used, clippy::indexing_slicing)]
 #![cfg_attr(
@@ -23,6 +35,8 @@
 )]
 
 pub mod gguf;
+pub mod manifest;
+pub mod pack;
 
 mod digest;
 mod hint;
@@ -32,4 +46,6 @@ mod quote;
 pub use digest::{Digest, DigestError};
 pub use gguf::{Gguf, GgufError, GgufWriteError, GgufWriter, TensorInfo, WeightType};
 pub use hint::Hint;
+pub use manifest::{Manifest, ManifestError, Role};
 pub use mapping::Mapping;
+pub use pack::{PackFile, PackFileError, PackWriter, Tensor};

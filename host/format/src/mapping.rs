@@ -35,12 +35,12 @@ impl Mapping {
     ///
     /// When the file cannot be mapped.
     pub(crate) fn of_file(file: &File) -> io::Result<Self> {
-        // SAFETY: the map is private and read-only, and nothing in this process writes to a file
-        // that it has mapped: the store's blobs are 0444 and replaced by renaming, never in place.
-        // A stranger who rewrites the file under us can change bytes we read, which every reader
-        // takes as untrusted anyway (ranges are checked against the length of the map, and text
-        // is copied before it is trusted), or cut the file, which ends in SIGBUS, not in a wrong
-        // access.
+        // SAFETY: the map is private and read-only, and nothing of ours writes to a file that may
+        // be mapped: the store's blobs are 0444 and replaced by renaming, never in place, and
+        // files from elsewhere are copied into the store before they are used. A stranger with
+        // the same rights who rewrites a file under us is outside this promise, as for every
+        // mapped file: all that we do about it is to hold each range against the length of the
+        // map, so that no access leaves it.
         unsafe { Mmap::map(file) }.map(Self)
     }
 
@@ -53,6 +53,12 @@ impl Mapping {
         let mut map = MmapMut::map_anon(bytes.len())?;
         map.copy_from_slice(bytes);
         map.make_read_only().map(Self)
+    }
+}
+
+impl AsRef<[u8]> for Mapping {
+    fn as_ref(&self) -> &[u8] {
+        self
     }
 }
 

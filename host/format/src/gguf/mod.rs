@@ -18,6 +18,7 @@
 //! least 8 bytes, with exactly the bytes its shape needs, and shares none with another tensor;
 //! names and keys are unique. No count is believed before it is held against the bytes left.
 
+mod cursor;
 mod error;
 mod reader;
 mod value;
@@ -46,6 +47,19 @@ const DIMS_LIMIT: usize = 4;
 
 /// How deep arrays of arrays may go.
 const DEPTH_LIMIT: usize = 4;
+
+/// Metadata keys in one file; real ones have fewer than a hundred.
+const KEYS_LIMIT: u64 = 1 << 16;
+
+/// Tensors in one file; the largest known models have some thousands.
+const TENSORS_LIMIT: u64 = 1 << 18;
+
+/// Values in all arrays of a file together. A vocabulary of 256K tokens takes about a million; a
+/// value takes more in memory than in the file, so the file's length alone is no bound.
+const VALUES_LIMIT: u64 = 1 << 22;
+
+/// The longest text: embedded tokenizers run to some ten megabytes.
+const TEXT_LIMIT: usize = 256 << 20;
 
 /// A parsed GGUF header.
 #[derive(Debug, Clone)]

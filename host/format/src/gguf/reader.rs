@@ -1,29 +1,17 @@
-//! The reader: bytes in, [`Gguf`] out. Owns the position in the file and the order of the checks.
+//! The reader: bytes in, [`Gguf`] out. Owns the order of a file's parts and the rules about tensors.
 //!
-//! Called by [`Gguf::parse`] only. Every length is held against what is left before it is used,
-//! so what is allocated stays within a small multiple of the file's own size.
+//! Called by [`Gguf::parse`] only. What is allocated stays within a small multiple of the file's
+//! own size (the cursor sees to it), and no tensor is placed before all of it is known to be there.
 
 use std::collections::HashMap;
 
-use super::value::{Array, Value, ValueKind};
+use super::cursor::{Cursor, Place};
+use super::value::Value;
 use super::{
-    ALIGNMENT_KEY, DEPTH_LIMIT, DIMS_LIMIT, Gguf, GgufError, KEY_LIMIT, NAME_LIMIT, ShapeFault,
-    TensorInfo, WeightType, align_up, shape_bytes,
+    ALIGNMENT_KEY, DIMS_LIMIT, Gguf, GgufError, KEY_LIMIT, KEYS_LIMIT, NAME_LIMIT, ShapeFault,
+    TENSORS_LIMIT, TensorInfo, WeightType, align_up, shape_bytes,
 };
 use crate::quote::quote;
-
-/// Metadata keys in one file; real ones have fewer than a hundred.
-const KEYS_LIMIT: u64 = 1 << 16;
-
-/// Tensors in one file; the largest known models have some thousands.
-const TENSORS_LIMIT: u64 = 1 << 18;
-
-/// Values in all arrays of a file together. A vocabulary of 256K tokens takes about a million; a
-/// value takes more in memory than in the file, so the file's length alone is no bound.
-const VALUES_LIMIT: u64 = 1 << 22;
-
-/// The longest text: embedded tokenizers run to some ten megabytes.
-const TEXT_LIMIT: usize = 256 << 20;
 
 /// The widest alignment: a huge page would be a mistake.
 const ALIGNMENT_LIMIT: u32 = 1 << 16;
@@ -38,13 +26,7 @@ const LEAST_KEY_BYTES: u64 = 8 + 4 + 1;
 const LEAST_TENSOR_BYTES: u64 = 8 + 4 + 8 + 4 + 8;
 
 pub(super) fn parse(bytes: &[u8], file: &str) -> Result<Gguf, GgufError> {
-    let mut cursor = Cursor {
-        bytes,
-        at: 0,
-        file,
-        place: Place::Header,
-        values_left: VALUES_LIMIT,
-    };
+    let mut cursor = Cursor::new(bytes, file);
     let version = cursor.magic_and_version()?;
     let tensor_count = cursor.count("tensor count", TENSORS_LIMIT, LEAST_TENSOR_BYTES)?;
     let key_count = cursor.count("key count", KEYS_LIMIT, LEAST_KEY_BYTES)?;
@@ -80,36 +62,6 @@ pub(super) fn parse(bytes: &[u8], file: &str) -> Result<Gguf, GgufError> {
     Ok(gguf)
 }
 
-/// What is being read, for messages; spelled out only when there is something to say.
-#[derive(Clone, Copy)]
-enum Place<'a> {
-    Header,
-    KeyName,
-    Key(&'a str),
-    TensorName,
-    Tensor(&'a str),
-}
-
-impl std::fmt::Display for Place<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Header => f.write_str("header"),
-            Self::KeyName => f.write_str("key name"),
-            Self::Key(key) => write!(f, "key {}", quote(key)),
-            Self::TensorName => f.write_str("tensor name"),
-            Self::Tensor(name) => write!(f, "tensor {}", quote(name)),
-        }
-    }
-}
-
-struct Cursor<'a> {
-    bytes: &'a [u8],
-    at: usize,
-    file: &'a str,
-    place: Place<'a>,
-    values_left: u64,
-}
-
 impl<'a> Cursor<'a> {
     fn magic_and_version(&mut self) -> Result<u32, GgufError> {
         let magic = self.bytes.get(..4).unwrap_or(self.bytes);
@@ -133,22 +85,6 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// A count that is within `limit` and whose entries could fit into the rest of the file.
-    fn count(
-        &mut self,
-        what: &'static str,
-        limit: u64,
-        least_bytes: u64,
-    ) -> Result<usize, GgufError> {
-        let offset = self.at;
-        let count = self.u64()?;
-        if count > limit {
-            return Err(self.unsound(what, offset, count, format!("at most {limit}")));
-        }
-        self.need(count.saturating_mul(least_bytes))?;
-        usize::try_from(count).map_err(|_| self.unsound(what, offset, count, "a smaller count"))
-    }
-
     fn entry(&mut self) -> Result<(String, Value), GgufError> {
         self.place = Place::KeyName;
         let key = self.text(KEY_LIMIT)?;
@@ -159,56 +95,6 @@ impl<'a> Cursor<'a> {
         let kind = self.kind()?;
         let value = self.value(kind, 0)?;
         Ok((key.to_string(), value))
-    }
-
-    fn kind(&mut self) -> Result<ValueKind, GgufError> {
-        let offset = self.at;
-        let id = self.u32()?;
-        ValueKind::from_gguf_id(id).ok_or_else(|| self.unsound("kind", offset, id, "0 to 12"))
-    }
-
-    fn value(&mut self, kind: ValueKind, depth: usize) -> Result<Value, GgufError> {
-        Ok(match kind {
-            ValueKind::U8 => Value::U8(u8::from_le_bytes(self.array()?)),
-            ValueKind::I8 => Value::I8(i8::from_le_bytes(self.array()?)),
-            ValueKind::U16 => Value::U16(u16::from_le_bytes(self.array()?)),
-            ValueKind::I16 => Value::I16(i16::from_le_bytes(self.array()?)),
-            ValueKind::U32 => Value::U32(self.u32()?),
-            ValueKind::I32 => Value::I32(i32::from_le_bytes(self.array()?)),
-            ValueKind::F32 => Value::F32(f32::from_le_bytes(self.array()?)),
-            ValueKind::U64 => Value::U64(self.u64()?),
-            ValueKind::I64 => Value::I64(i64::from_le_bytes(self.array()?)),
-            ValueKind::F64 => Value::F64(f64::from_le_bytes(self.array()?)),
-            ValueKind::Bool => Value::Bool(self.truth()?),
-            ValueKind::String => Value::String(self.text(TEXT_LIMIT)?.to_string()),
-            ValueKind::Array => Value::Array(self.values(depth + 1)?),
-        })
-    }
-
-    fn truth(&mut self) -> Result<bool, GgufError> {
-        let offset = self.at;
-        match self.array()? {
-            [0] => Ok(false),
-            [1] => Ok(true),
-            [byte] => Err(self.unsound("boolean", offset, byte, "0 or 1")),
-        }
-    }
-
-    fn values(&mut self, depth: usize) -> Result<Array, GgufError> {
-        if depth > DEPTH_LIMIT {
-            let expected = format!("at most {DEPTH_LIMIT}");
-            return Err(self.unsound("depth of arrays", self.at, depth, expected));
-        }
-        let kind = self.kind()?;
-        let count = self.count("array length", self.values_left, kind.least_bytes())?;
-        self.values_left -= count as u64;
-        let mut values = Vec::with_capacity(count);
-        for _ in 0..count {
-            values.push(self.value(kind, depth)?);
-        }
-        let offset = self.at;
-        Array::new(kind, values)
-            .ok_or_else(|| self.unsound("array", offset, "mixed", "values of one kind"))
     }
 
     /// The file's alignment, once its key has been read.
@@ -252,9 +138,8 @@ impl<'a> Cursor<'a> {
             tensor: quote(name),
             number,
         })?;
-        let unsound = |fault: ShapeFault| {
-            self.unsound(fault.what, offset, fault.found, fault.expected)
-        };
+        let unsound =
+            |fault: ShapeFault| self.unsound(fault.what, offset, fault.found, fault.expected);
         let bytes = shape_bytes(kind, &shape).map_err(unsound)?;
         let too_large = || self.unsound("size", offset, bytes, "what this machine can address");
         let length = usize::try_from(bytes).map_err(|_| too_large())?;
@@ -321,83 +206,184 @@ impl<'a> Cursor<'a> {
         }
         Ok(())
     }
+}
 
-    fn text(&mut self, limit: usize) -> Result<&'a str, GgufError> {
-        let offset = self.at;
-        let length = self.u64()?;
-        if length > limit as u64 {
-            let expected = format!("at most {limit}");
-            return Err(self.unsound("length", offset, length, expected));
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A version 3 file of these entries, with `data` bytes of data.
+    fn file(keys: &[Vec<u8>], tensors: &[Vec<u8>], data: usize) -> Vec<u8> {
+        let mut out = b"GGUF\x03\0\0\0".to_vec();
+        out.extend((tensors.len() as u64).to_le_bytes());
+        out.extend((keys.len() as u64).to_le_bytes());
+        out.extend(keys.concat());
+        out.extend(tensors.concat());
+        out.resize(out.len().next_multiple_of(32) + data, 0);
+        out
+    }
+
+    fn text(text: &str) -> Vec<u8> {
+        let mut out = (text.len() as u64).to_le_bytes().to_vec();
+        out.extend(text.as_bytes());
+        out
+    }
+
+    fn key(name: &str, kind: u32, value: &[u8]) -> Vec<u8> {
+        [&*text(name), &kind.to_le_bytes(), value].concat()
+    }
+
+    /// A tensor entry with the dimensions as the file has them, innermost first.
+    fn tensor(name: &str, dims: &[u64], kind: u32, offset: u64) -> Vec<u8> {
+        let mut out = text(name);
+        out.extend((dims.len() as u32).to_le_bytes());
+        for dim in dims {
+            out.extend(dim.to_le_bytes());
         }
-        self.need(length)?;
-        let bytes = self.take(length as usize)?;
-        std::str::from_utf8(bytes).map_err(|error| {
-            let at = offset + 8 + error.valid_up_to();
-            self.unsound("text", at, "not UTF-8", "UTF-8")
-        })
+        out.extend(kind.to_le_bytes());
+        out.extend(offset.to_le_bytes());
+        out
     }
 
-    fn u32(&mut self) -> Result<u32, GgufError> {
-        self.array().map(u32::from_le_bytes)
+    fn refusal(bytes: &[u8]) -> String {
+        parse(bytes, "x.gguf").unwrap_err().to_string()
     }
 
-    fn u64(&mut self) -> Result<u64, GgufError> {
-        self.array().map(u64::from_le_bytes)
+    #[test]
+    fn tensors_lie_where_the_file_says() {
+        let bytes = file(
+            &[key("a.b", 4, &[7, 0, 0, 0])],
+            &[tensor("late", &[32, 2], 8, 32), tensor("early", &[3], 0, 0)],
+            32 + 68,
+        );
+        let gguf = parse(&bytes, "x.gguf").unwrap();
+        assert_eq!((gguf.version(), gguf.alignment()), (3, 32));
+        assert_eq!(gguf.get("a.b").and_then(Value::as_u64), Some(7));
+        let late = gguf.tensor("late").unwrap();
+        assert_eq!(late.shape, [2, 32]);
+        assert_eq!(late.kind, WeightType::Q8_0);
+        assert_eq!(late.range, bytes.len() - 68..bytes.len());
+        let early = gguf.tensor("early").unwrap();
+        assert_eq!(early.range.len(), 12);
+        assert_eq!(early.range.start + 32, late.range.start);
+        assert_eq!(gguf.tensors()[0].name, "late");
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], GgufError> {
-        let bytes = self.take(N)?;
-        bytes.try_into().map_err(|_| self.truncated(N as u64))
+    #[test]
+    fn what_is_not_gguf_2_or_3_is_refused_in_words() {
+        assert_eq!(
+            refusal(b"PK\x03\x04rest"),
+            "x.gguf: file begins with `PK\\x03\\x04`, expected `GGUF`"
+        );
+        assert!(refusal(b"").contains("expected `GGUF`"));
+        assert!(refusal(b"GGUF\0\0\0\x03").contains("big-endian"));
+        assert!(refusal(b"GGUF\x01\0\0\0").contains("version is 1, expected 2 or 3"));
+        assert!(refusal(b"GGUF\x04\0\0\0").contains("version is 4"));
     }
 
-    fn take(&mut self, count: usize) -> Result<&'a [u8], GgufError> {
-        let rest = self.bytes.get(self.at..).unwrap_or_default();
-        let taken = rest
-            .get(..count)
-            .ok_or_else(|| self.truncated(count as u64))?;
-        self.at += count;
-        Ok(taken)
-    }
-
-    fn need(&self, count: u64) -> Result<(), GgufError> {
-        if count > (self.bytes.len() - self.at) as u64 {
-            return Err(self.truncated(count));
+    #[test]
+    fn counts_are_held_against_what_is_left() {
+        for counts in [[u64::MAX, 0], [0, u64::MAX], [1 << 17, 0], [0, 1 << 15]] {
+            let mut bytes = b"GGUF\x03\0\0\0".to_vec();
+            bytes.extend(counts.map(u64::to_le_bytes).concat());
+            assert!(parse(&bytes, "x").is_err(), "{counts:?}");
         }
-        Ok(())
+        // An array of 2^20 strings in 12 bytes.
+        let array = [&8u32.to_le_bytes()[..], &(1u64 << 20).to_le_bytes()].concat();
+        let refused = refusal(&file(&[key("k", 9, &array)], &[], 0));
+        assert!(
+            refused.contains("key `k`") && refused.contains("8388608"),
+            "{refused}"
+        );
+        // A text longer than the file.
+        let long = (1u64 << 27).to_le_bytes();
+        assert!(refusal(&file(&[key("k", 8, &long)], &[], 0)).contains("134217728"));
     }
 
-    fn truncated(&self, needed: u64) -> GgufError {
-        GgufError::Truncated {
-            file: self.file.to_string(),
-            place: self.place.to_string(),
-            offset: self.at,
-            left: self.bytes.len().saturating_sub(self.at),
-            needed,
+    #[test]
+    fn arrays_nest_so_deep_and_no_deeper() {
+        let nested = |depth: usize| {
+            let mut array = [&0u32.to_le_bytes()[..], &0u64.to_le_bytes()].concat();
+            for _ in 1..depth {
+                array = [&9u32.to_le_bytes()[..], &1u64.to_le_bytes(), &array].concat();
+            }
+            file(&[key("k", 9, &array)], &[], 0)
+        };
+        assert!(parse(&nested(4), "x").is_ok());
+        assert!(refusal(&nested(5)).contains("depth of arrays is 5"));
+        assert!(refusal(&nested(5_000)).contains("depth of arrays is 5"));
+    }
+
+    #[test]
+    fn an_unknown_type_is_named_with_its_tensor() {
+        let refused = refusal(&file(&[], &[tensor("up", &[256], 10, 0)], 84));
+        assert!(
+            refused.contains("tensor `up` is of type 10 (`Q2_K`)"),
+            "{refused}"
+        );
+        let refused = refusal(&file(&[], &[tensor("up", &[256], 77, 0)], 84));
+        assert!(
+            refused.contains("is of type 77, expected one of `F32`"),
+            "{refused}"
+        );
+    }
+
+    #[test]
+    fn impossible_shapes_are_refused() {
+        for (dims, kind, words) in [
+            (&[][..], 0, "number of dimensions is 0"),
+            (&[1; 5][..], 0, "number of dimensions is 5"),
+            (&[4, 0][..], 0, "no zeros"),
+            (&[33][..], 8, "row length is 33"),
+            (&[1 << 32, 1 << 32][..], 0, "fewer than 2^63 bytes"),
+            (&[1 << 62][..], 0, "fewer than 2^63 bytes"),
+            (&[1 << 40][..], 0, "bytes are left"),
+        ] {
+            let refused = refusal(&file(&[], &[tensor("t", dims, kind, 0)], 64));
+            assert!(refused.contains(words), "{dims:?}: {refused}");
+            assert!(refused.contains("tensor `t`"), "{refused}");
         }
     }
 
-    fn duplicate(&self) -> GgufError {
-        GgufError::Duplicate {
-            file: self.file.to_string(),
-            place: self.place.to_string(),
-            offset: self.at,
-        }
+    #[test]
+    fn tensors_that_lie_wrong_are_refused() {
+        let at = |offset| vec![tensor("a", &[16], 0, 0), tensor("b", &[16], 0, offset)];
+        assert!(parse(&file(&[], &at(64), 128), "x").is_ok());
+        assert!(refusal(&file(&[], &at(8), 128)).contains("multiple of 32"));
+        assert!(refusal(&file(&[], &at(32), 128)).contains("inside tensor `a`"));
+        assert!(refusal(&file(&[], &at(64), 127)).contains("63 bytes are left"));
+        assert!(refusal(&file(&[], &at(u64::MAX - 31), 128)).contains("tensor `b`"));
     }
 
-    fn unsound(
-        &self,
-        what: &'static str,
-        offset: usize,
-        found: impl ToString,
-        expected: impl Into<String>,
-    ) -> GgufError {
-        GgufError::Unsound {
-            file: self.file.to_string(),
-            place: self.place.to_string(),
-            what,
-            offset,
-            found: found.to_string(),
-            expected: expected.into(),
+    #[test]
+    fn names_stand_once() {
+        let twice = [key("k", 0, &[1]), key("k", 0, &[2])];
+        assert!(refusal(&file(&twice, &[], 0)).contains("key `k` appears again"));
+        let twice = [tensor("t", &[1], 0, 0), tensor("t", &[1], 0, 32)];
+        assert!(refusal(&file(&[], &twice, 64)).contains("tensor `t` appears again"));
+        assert!(refusal(&file(&[key("", 0, &[1])], &[], 0)).contains("length is 0"));
+        assert!(refusal(&file(&[], &[tensor("", &[1], 0, 0)], 4)).contains("length is 0"));
+        let long = "n".repeat(NAME_LIMIT + 1);
+        assert!(refusal(&file(&[], &[tensor(&long, &[1], 0, 0)], 4)).contains("at most 255"));
+    }
+
+    #[test]
+    fn an_odd_alignment_is_refused() {
+        for n in [0u32, 1, 4, 48, 1 << 17] {
+            let refused = refusal(&file(&[key(ALIGNMENT_KEY, 4, &n.to_le_bytes())], &[], 0));
+            assert!(refused.contains("power of two"), "{refused}");
         }
+        let text = file(&[key(ALIGNMENT_KEY, 8, &text("64"))], &[], 0);
+        assert!(refusal(&text).contains("of kind String"));
+        let sound = file(&[key(ALIGNMENT_KEY, 4, &64u32.to_le_bytes())], &[], 0);
+        assert_eq!(parse(&sound, "x").unwrap().alignment(), 64);
+    }
+
+    #[test]
+    fn values_must_be_what_their_kind_says() {
+        assert!(refusal(&file(&[key("k", 7, &[2])], &[], 0)).contains("0 or 1"));
+        assert!(refusal(&file(&[key("k", 13, &[0])], &[], 0)).contains("kind is 13"));
+        let latin = [&1u64.to_le_bytes()[..], &[0xe9]].concat();
+        assert!(refusal(&file(&[key("k", 8, &latin)], &[], 0)).contains("not UTF-8"));
     }
 }

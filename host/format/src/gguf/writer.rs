@@ -9,8 +9,8 @@ use std::io::{self, Write};
 
 use super::value::{Value, ValueKind};
 use super::{
-    ALIGNMENT_KEY, Array, DEPTH_LIMIT, GgufWriteError, KEY_LIMIT, NAME_LIMIT, WeightType, align_up,
-    shape_bytes,
+    ALIGNMENT_KEY, Array, DEPTH_LIMIT, GgufWriteError, KEY_LIMIT, KEYS_LIMIT, NAME_LIMIT,
+    TENSORS_LIMIT, TEXT_LIMIT, VALUES_LIMIT, WeightType, align_up, shape_bytes,
 };
 use crate::quote::quote;
 
@@ -41,6 +41,8 @@ pub struct GgufWriter<'a> {
     tensors: Vec<Pending<'a>>,
     keys: HashSet<String>,
     names: HashSet<String>,
+    /// Values in all arrays so far.
+    values: u64,
 }
 
 struct Pending<'a> {
@@ -73,14 +75,30 @@ impl<'a> GgufWriter<'a> {
         if key == ALIGNMENT_KEY {
             return Err(unsound(place(), "key", "given", "left to the writer"));
         }
-        let depth = depth(&value);
-        if depth > DEPTH_LIMIT {
-            let expected = format!("at most {DEPTH_LIMIT}");
-            return Err(unsound(place(), "depth of arrays", depth, expected));
-        }
+        check_limit(
+            place,
+            "number of keys",
+            self.keys.len() as u64 + 2,
+            KEYS_LIMIT,
+        )?;
+        check_limit(
+            place,
+            "depth of arrays",
+            depth(&value) as u64,
+            DEPTH_LIMIT as u64,
+        )?;
+        check_limit(
+            place,
+            "longest text",
+            longest_text(&value),
+            TEXT_LIMIT as u64,
+        )?;
+        let values = self.values + values(&value);
+        check_limit(place, "number of values in arrays", values, VALUES_LIMIT)?;
         if !self.keys.insert(key.clone()) {
             return Err(GgufWriteError::Duplicate { place: place() });
         }
+        self.values = values;
         self.metadata.push((key, value));
         Ok(self)
     }
@@ -143,6 +161,12 @@ impl<'a> GgufWriter<'a> {
     ) -> Result<u64, GgufWriteError> {
         let place = || format!("tensor {}", quote(name));
         check_length(place, name.len(), NAME_LIMIT)?;
+        check_limit(
+            place,
+            "number of tensors",
+            self.names.len() as u64 + 1,
+            TENSORS_LIMIT,
+        )?;
         if self.names.contains(name) {
             return Err(GgufWriteError::Duplicate { place: place() });
         }
@@ -154,9 +178,9 @@ impl<'a> GgufWriter<'a> {
     /// The length of the whole file.
     pub fn size(&self) -> u64 {
         let header = self.header().len() as u64;
-        self.tensors
-            .iter()
-            .fold(header, |size, tensor| size.saturating_add(padded(tensor.bytes)))
+        self.tensors.iter().fold(header, |size, tensor| {
+            size.saturating_add(padded(tensor.bytes))
+        })
     }
 
     /// Writes the file and returns its length.
@@ -174,11 +198,11 @@ impl<'a> GgufWriter<'a> {
             let mut exact = Exact {
                 out: &mut out,
                 left: tensor.bytes,
-                wanted: tensor.bytes,
+                needed: tensor.bytes,
             };
             (tensor.fill)(&mut exact).map_err(io(place.clone()))?;
-            if exact.left != 0 || exact.wanted != tensor.bytes {
-                let found = format!("{} bytes", exact.wanted - exact.left);
+            if exact.left != 0 {
+                let found = format!("{} bytes", tensor.bytes - exact.left);
                 let expected = format!("{} bytes", tensor.bytes);
                 return Err(unsound(place, "data", found, expected));
             }
@@ -217,21 +241,18 @@ impl<'a> GgufWriter<'a> {
     }
 }
 
-/// Lets exactly `left` more bytes through, and remembers what was wanted of it.
+/// Lets at most `left` more of `needed` bytes through.
 struct Exact<W> {
     out: W,
     left: u64,
-    wanted: u64,
+    needed: u64,
 }
 
 impl<W: Write> Write for Exact<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if bytes.len() as u64 > self.left {
-            let needed = self.wanted;
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                format!("data is longer than the {needed} bytes its shape needs"),
-            ));
+            let text = format!("data is longer than the {} bytes expected", self.needed);
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
         let written = self.out.write(bytes)?;
         self.left -= written as u64;
@@ -285,10 +306,37 @@ fn put_value(out: &mut Vec<u8>, value: &Value) {
 /// How many arrays stand inside each other; none in a scalar.
 fn depth(value: &Value) -> usize {
     let inside = |array: &Array| match array.kind() {
-        ValueKind::Array => array.iter().map(depth).max().unwrap_or(1),
+        ValueKind::Array => array.iter().map(depth).max().unwrap_or(0),
         _ => 0,
     };
     value.as_array().map_or(0, |array| 1 + inside(array))
+}
+
+/// Values in an array and in the arrays inside it, as the reader counts them.
+fn values(value: &Value) -> u64 {
+    value.as_array().map_or(0, |array| {
+        array.iter().map(values).sum::<u64>() + array.len() as u64
+    })
+}
+
+fn longest_text(value: &Value) -> u64 {
+    match value {
+        Value::String(text) => text.len() as u64,
+        Value::Array(array) => array.iter().map(longest_text).max().unwrap_or(0),
+        _ => 0,
+    }
+}
+
+fn check_limit(
+    place: impl Fn() -> String,
+    what: &'static str,
+    found: u64,
+    limit: u64,
+) -> Result<(), GgufWriteError> {
+    if found <= limit {
+        return Ok(());
+    }
+    Err(unsound(place(), what, found, format!("at most {limit}")))
 }
 
 fn check_length(
@@ -314,5 +362,86 @@ fn unsound(
         what,
         found: found.to_string(),
         expected: expected.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Gguf;
+
+    #[test]
+    fn what_was_written_is_read_again() {
+        let mut writer = GgufWriter::new();
+        writer.metadata("a", 1u8).unwrap();
+        writer.metadata("b", vec!["x", "y"]).unwrap();
+        writer
+            .tensor("t", &[2, 32], WeightType::Q8_0, &[7; 68])
+            .unwrap();
+        writer
+            .tensor_from("u", &[3], WeightType::F16, |out| out.write_all(&[9; 6]))
+            .unwrap();
+        let size = writer.size();
+        let mut bytes = Vec::new();
+        assert_eq!(writer.write_to(&mut bytes).unwrap(), size);
+        assert_eq!(bytes.len() as u64, size);
+
+        let gguf = Gguf::parse(&bytes, "x").unwrap();
+        assert_eq!(gguf.alignment() as u64, ALIGNMENT);
+        assert_eq!(gguf.get("b"), Some(&Value::from(vec!["x", "y"])));
+        let tensor = gguf.tensor("t").unwrap();
+        assert_eq!((&*tensor.shape, tensor.elements()), (&[2, 32][..], 64));
+        assert_eq!(bytes[tensor.range.clone()], [7; 68]);
+        let tensor = gguf.tensor("u").unwrap();
+        assert_eq!(tensor.range.start % 64, 0);
+        assert_eq!(bytes[tensor.range.clone()], [9; 6]);
+    }
+
+    #[test]
+    fn what_the_reader_refuses_is_not_written() {
+        let mut writer = GgufWriter::new();
+        let mut deep = Value::from(vec![0u8]);
+        for _ in 0..DEPTH_LIMIT {
+            deep = Value::Array(Array::new(ValueKind::Array, vec![deep]).unwrap());
+        }
+        assert!(writer.metadata("deep", deep).is_err());
+        assert!(writer.metadata("", 1u8).is_err());
+        assert!(writer.metadata(ALIGNMENT_KEY, 32u32).is_err());
+        assert!(writer.metadata("k", 1u8).is_ok());
+        assert!(writer.metadata("k", 1u8).is_err());
+        let mut tensor = |name: &str, shape: &[usize], kind, bytes| {
+            writer.tensor(name, shape, kind, bytes).map(drop)
+        };
+        assert!(tensor("t", &[], WeightType::F32, &[]).is_err());
+        assert!(tensor("t", &[0], WeightType::F32, &[]).is_err());
+        assert!(tensor("t", &[2], WeightType::F32, &[0; 7]).is_err());
+        assert!(tensor("t", &[8, 4], WeightType::Q8_0, &[0; 34]).is_err());
+        assert!(tensor(&"n".repeat(256), &[1], WeightType::F32, &[0; 4]).is_err());
+        assert!(tensor("t", &[1], WeightType::F32, &[0; 4]).is_ok());
+        assert!(tensor("t", &[1], WeightType::F32, &[0; 4]).is_err());
+    }
+
+    #[test]
+    fn a_callback_writes_exactly_what_its_tensor_needs() {
+        let write = |count: usize| {
+            let mut writer = GgufWriter::new();
+            writer
+                .tensor_from("t", &[2], WeightType::F32, move |out| {
+                    (0..count).try_for_each(|_| out.write_all(&[1]))
+                })
+                .unwrap();
+            writer
+                .write_to(Vec::new())
+                .map_err(|error| error.to_string())
+        };
+        assert!(write(8).is_ok());
+        assert_eq!(
+            write(7).unwrap_err(),
+            "tensor `t`: data is 7 bytes, expected 8 bytes"
+        );
+        assert_eq!(
+            write(9).unwrap_err(),
+            "tensor `t`: data is longer than the 8 bytes expected"
+        );
     }
 }

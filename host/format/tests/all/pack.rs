@@ -1,0 +1,504 @@
+use std::path::Path;
+
+use ed25519_dalek::{Signer, SigningKey};
+use modularbase_format::manifest::Publisher;
+use modularbase_format::{Digest, GgufWriter, PackFile, PackFileError, PackWriter, WeightType};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use crate::allocations::largest;
+use crate::gguf::{ALLOCATION_LIMIT, tensors, written};
+use crate::manifest::SAMPLE;
+
+const PREAMBLE: &[u8] = b"\0asm\x0d\0\x01\0";
+
+/// A component of one custom section and one empty type section.
+const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0\x00\x06\x04name\x07\x07\x01\x00";
+
+/// A custom section, spelled apart from the crate's own writer.
+fn custom(name: &str, data: &[u8]) -> Vec<u8> {
+    let payload = [&leb128(name.len()), name.as_bytes(), data].concat();
+    [&[0], &*leb128(payload.len()), &payload].concat()
+}
+
+fn leb128(mut value: usize) -> Vec<u8> {
+    let mut out = Vec::new();
+    loop {
+        let byte = (value & 0x7f) as u8;
+        value >>= 7;
+        if value == 0 {
+            out.push(byte);
+            return out;
+        }
+        out.push(byte | 0x80);
+    }
+}
+
+fn manifest() -> Vec<u8> {
+    custom("modularbase:manifest", SAMPLE.as_bytes())
+}
+
+/// `pack` with an aligned weights section after it.
+fn add_weights(pack: &[u8], gguf: &[u8]) -> Vec<u8> {
+    let head = custom("modularbase:weights", gguf).len() - gguf.len();
+    let zeros = (0..64)
+        .find(|zeros| (pack.len() + 22 + zeros + head).is_multiple_of(64))
+        .unwrap();
+    let padding = custom("modularbase:padding", &vec![0; zeros]);
+    [pack, &padding, &custom("modularbase:weights", gguf)].concat()
+}
+
+fn gguf(name: &str) -> Vec<u8> {
+    let tensor = (name.to_string(), vec![2], WeightType::F32, vec![1; 8]);
+    written(&[("k".to_string(), 7u8.into())], &[tensor])
+}
+
+/// A pack with code on both sides of its weights.
+fn sample() -> Vec<u8> {
+    let pack = [PREAMBLE, &manifest(), &COMPONENT[8..]].concat();
+    let pack = add_weights(&pack, &gguf("a"));
+    let pack = add_weights(&pack, &gguf("b"));
+    [&*pack, &custom("producers", b"x")].concat()
+}
+
+fn open(bytes: &[u8]) -> Result<PackFile, PackFileError> {
+    PackFile::from_bytes(bytes, Path::new("x.wasm"))
+}
+
+fn refusal(bytes: &[u8]) -> String {
+    open(bytes).unwrap_err().to_string()
+}
+
+fn key() -> SigningKey {
+    SigningKey::from_bytes(&[7; 32])
+}
+
+/// A pack whose manifest names the publisher of `key`; not signed.
+fn published(key: &SigningKey) -> Vec<u8> {
+    let publisher = Publisher::from_bytes(key.verifying_key().to_bytes());
+    let text = SAMPLE.replace("[dep", &format!("publisher = \"{publisher}\"\n[dep"));
+    let pack = [
+        PREAMBLE,
+        &custom("modularbase:manifest", text.as_bytes()),
+        &COMPONENT[8..],
+    ];
+    add_weights(&pack.concat(), &gguf("a"))
+}
+
+fn sign(pack: &[u8], key: &SigningKey) -> Vec<u8> {
+    let digest = Digest::of(pack);
+    let signature = key.sign(&[b"modularbase pack v1", &digest.as_bytes()[..]].concat());
+    let data = [&[1], &signature.to_bytes()[..]].concat();
+    [pack, &custom("modularbase:signature", &data)].concat()
+}
+
+#[test]
+fn everything_in_a_pack_is_found() {
+    let bytes = sample();
+    let pack = open(&bytes).unwrap();
+    assert_eq!(pack.manifest().id, "rust-expert");
+    assert_eq!(pack.manifest_text(), SAMPLE);
+    assert_eq!(
+        pack.component(),
+        [COMPONENT, &custom("producers", b"x")].concat()
+    );
+    assert_eq!(pack.code_digest(), Digest::of(&pack.component()));
+    assert_eq!(pack.digest(), Digest::of(&bytes));
+    assert_eq!(pack.signed_by(), None);
+    assert_eq!(pack.metadata("k").and_then(|value| value.as_u64()), Some(7));
+    assert_eq!(pack.weight_shards().len(), 2);
+    let names: Vec<_> = pack
+        .tensors()
+        .map(|tensor| tensor.info.name.clone())
+        .collect();
+    assert_eq!(names, ["a", "b"]);
+    let b = pack.tensor("b").unwrap();
+    assert_eq!(b.bytes, [1; 8]);
+    assert_eq!(pack.map()[b.range.clone()], [1; 8]);
+    assert_eq!(b.bytes.as_ptr().align_offset(64), 0);
+    assert!(pack.tensor("c").is_none());
+    for shard in pack.weight_shards() {
+        assert_eq!(shard.start % 64, 0);
+        assert_eq!(shard.bytes, &bytes[shard.start..][..shard.bytes.len()]);
+    }
+}
+
+#[test]
+fn a_pack_may_be_shared_between_threads() {
+    fn shared<T: Send + Sync>() {}
+    shared::<PackFile>();
+}
+
+#[test]
+fn an_empty_file_is_refused() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let refused = PackFile::open(file.path()).unwrap_err().to_string();
+    assert!(refused.contains("begins with nothing"), "{refused}");
+}
+
+#[test]
+fn a_pack_needs_no_weights() {
+    let pack = open(&[PREAMBLE, &manifest(), &COMPONENT[8..]].concat()).unwrap();
+    assert_eq!(pack.tensors().count(), 0);
+    assert!(pack.metadata("k").is_none());
+}
+
+#[test]
+fn what_is_no_component_is_refused_in_words() {
+    assert!(refusal(b"").contains("begins with nothing"));
+    assert!(refusal(b"\0asm\x01\0\0\0").contains("a core module"));
+    assert!(refusal(b"PK\x03\x04").contains("`PK\\x03\\x04`"));
+    assert_eq!(
+        refusal(COMPONENT),
+        "x.wasm: section `modularbase:manifest` is missing"
+    );
+}
+
+#[test]
+fn sections_of_ours_have_their_places() {
+    let weights = custom("modularbase:weights", &gguf("a"));
+    let head = [PREAMBLE, &manifest()].concat();
+    for (bytes, words) in [
+        (
+            [COMPONENT, &manifest()].concat(),
+            "`modularbase:manifest` at byte 19 is after other sections, expected to be the first",
+        ),
+        (
+            [&*head, &manifest()].concat(),
+            "section `modularbase:manifest` appears again",
+        ),
+        (
+            [&*head, &custom("modularbase:weight", b"")].concat(),
+            "section `modularbase:weight` at byte",
+        ),
+        (
+            [&*head, &custom("modularbase:\u{1b}[2J", b"")].concat(),
+            "section `modularbase:\\u{1b}[2J`",
+        ),
+        ([&*head, &weights].concat(), "expected a multiple of 64"),
+        (
+            [&*head, &custom("modularbase:padding", &[0; 64])].concat(),
+            "at most 63 zeros",
+        ),
+        (
+            [&*head, &custom("modularbase:padding", &[1])].concat(),
+            "at most 63 zeros",
+        ),
+        (
+            [&*head, &custom("modularbase:padding", &[0])].concat(),
+            "`modularbase:padding` at byte",
+        ),
+        (
+            [
+                &*head,
+                &custom("modularbase:padding", &[0]),
+                &COMPONENT[8..],
+            ]
+            .concat(),
+            "is not before weights",
+        ),
+        (
+            [sign(&head, &key()), custom("modularbase:x", b"")].concat(),
+            "is not the last section",
+        ),
+        (
+            [sign(&head, &key()), custom("modularbase:signature", b"")].concat(),
+            "section `modularbase:signature` appears again",
+        ),
+        (
+            add_weights(&add_weights(&head, &gguf("a")), &gguf("a")),
+            "tensor `a` is in weights 0 and 1, expected in one",
+        ),
+        (
+            add_weights(&head, b"GGUF"),
+            "x.wasm: weights 0: header: 0 bytes are left at byte 4",
+        ),
+        (
+            [
+                PREAMBLE,
+                &custom("modularbase:manifest", b"id = \"x\"\nnme = 1"),
+            ]
+            .concat(),
+            "x.wasm: pack.toml:2:1: key `nme` is unknown",
+        ),
+        (
+            [PREAMBLE, &custom("modularbase:manifest", b"#\xff")].concat(),
+            "x.wasm: pack.toml:1:2: text is not UTF-8",
+        ),
+    ] {
+        let refused = refusal(&bytes);
+        assert!(refused.contains(words), "{refused}\nexpected: {words}");
+    }
+}
+
+#[test]
+fn lengths_have_one_spelling_and_stay_inside() {
+    for (section, words) in [
+        (&[1][..], "length is cut off"),
+        (&[1, 0x80], "length is cut off"),
+        (&[1, 0x81, 0x00, 0], "length is overlong"),
+        (&[1, 0xff, 0xff, 0xff, 0xff, 0x7f], "more than 32 bits"),
+        (&[1, 0xff, 0xff, 0xff, 0xff, 0x8f, 0], "more than 32 bits"),
+        (&[1, 0xff, 0xff, 0xff, 0xff, 0x0f], "length is 4294967295"),
+        (&[1, 2, 0], "at most the 1 bytes"),
+        (&[0, 0], "length of the name is cut off"),
+        (
+            &[0, 1, 1],
+            "length of the name is 1, expected a name inside",
+        ),
+        (&[0, 2, 1, 0xff], "expected UTF-8"),
+    ] {
+        let refused = refusal(&[PREAMBLE, &manifest(), section].concat());
+        assert!(refused.contains(words), "{section:?}: {refused}");
+    }
+}
+
+#[test]
+fn a_publisher_and_a_valid_signature_go_together() {
+    let pack = published(&key());
+    let signed = sign(&pack, &key());
+    let open_signed = open(&signed).unwrap();
+    let publisher = open_signed.signed_by().unwrap();
+    assert_eq!(publisher.as_bytes(), key().verifying_key().as_bytes());
+    assert_eq!(open_signed.digest(), Digest::of(&signed));
+
+    assert!(refusal(&pack).contains("signature is missing, expected one by `ed25519:"));
+    assert!(refusal(&sign(&sample(), &key())).contains("names no `publisher`"));
+    let stranger = SigningKey::from_bytes(&[8; 32]);
+    assert!(refusal(&sign(&pack, &stranger)).contains("signature is not valid"));
+
+    let with = |data: &[u8]| [&*pack, &custom("modularbase:signature", data)].concat();
+    assert!(refusal(&with(&[])).contains("signature is empty"));
+    assert!(refusal(&with(&[2; 65])).contains("of version 2"));
+    assert!(refusal(&with(&[1; 64])).contains("63 bytes long"));
+    assert!(refusal(&with(&[1; 66])).contains("65 bytes long"));
+    assert!(refusal(&with(&[1; 65])).contains("not valid"));
+}
+
+#[test]
+fn a_weak_key_signs_nothing() {
+    // The neutral point as key and as R, with S = 0, satisfies the lax equation for any message.
+    let weak = "01".to_string() + &"00".repeat(31);
+    let text = SAMPLE.replace("[dep", &format!("publisher = \"ed25519:{weak}\"\n[dep"));
+    let pack = [PREAMBLE, &custom("modularbase:manifest", text.as_bytes())].concat();
+    let mut data = [0; 65];
+    data[0] = 1;
+    data[1] = 1;
+    let forged = [&*pack, &custom("modularbase:signature", &data)].concat();
+    assert!(refusal(&forged).contains("signature is not valid"));
+}
+
+#[test]
+fn any_change_to_a_signed_pack_is_refused() {
+    let signed = sign(&published(&key()), &key());
+    for at in 0..signed.len() {
+        let mut damaged = signed.clone();
+        damaged[at] ^= 1 << (at % 8);
+        assert!(open(&damaged).is_err(), "changed at {at}");
+    }
+    for length in 0..signed.len() {
+        assert!(open(&signed[..length]).is_err(), "cut at {length}");
+    }
+    assert!(open(&[&*signed, &custom("x", b"")].concat()).is_err());
+}
+
+#[test]
+fn a_known_pack_is_not_hashed_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("p.wasm");
+    let signed = sign(&published(&key()), &key());
+    std::fs::write(&path, &signed).unwrap();
+    let claimed = Digest::of(b"as the store remembers it");
+    let pack = PackFile::open_known(&path, claimed).unwrap();
+    assert_eq!(pack.digest(), claimed);
+    assert_eq!(PackFile::open(&path).unwrap().digest(), Digest::of(&signed));
+    // What is not about hashing is still checked.
+    std::fs::write(&path, &signed[..signed.len() - 1]).unwrap();
+    assert!(PackFile::open_known(&path, claimed).is_err());
+}
+
+/// Opens a pack that may be damaged: it is refused, or its tensors are inside it.
+fn open_safely(bytes: &[u8]) {
+    let (opened, largest) = largest(|| open(bytes));
+    assert!(largest <= ALLOCATION_LIMIT, "asked for {largest} bytes");
+    match opened {
+        Ok(pack) => {
+            for tensor in pack.tensors() {
+                assert_eq!(tensor.bytes, &bytes[tensor.range.clone()]);
+                assert_eq!(tensor.bytes.len(), tensor.info.range.len());
+            }
+            assert!(pack.component().len() <= bytes.len());
+        }
+        Err(error) => {
+            let text = error.to_string();
+            assert!(text.starts_with("x.wasm: "), "{text}");
+            assert!(!text.contains(char::is_control), "{text:?}");
+        }
+    }
+}
+
+#[test]
+fn a_pack_cut_or_changed_anywhere_never_panics() {
+    let bytes = sample();
+    for at in 0..bytes.len() {
+        open_safely(&bytes[..at]);
+        for value in [
+            0,
+            1,
+            0x40,
+            0x7f,
+            0x80,
+            0xff,
+            bytes[at] ^ 1,
+            bytes[at] ^ 0x10,
+        ] {
+            let mut damaged = bytes.clone();
+            damaged[at] = value;
+            open_safely(&damaged);
+        }
+    }
+}
+
+#[test]
+fn the_writer_writes_what_the_reader_takes() {
+    let dir = tempfile::tempdir().unwrap();
+    let gguf_path = dir.path().join("a.gguf");
+    std::fs::write(&gguf_path, gguf("from-file")).unwrap();
+    let in_memory = gguf("from-memory");
+    let mut made = GgufWriter::new();
+    made.tensor_from("made", &[5], WeightType::F32, |out| out.write_all(&[3; 20]))
+        .unwrap();
+    let target = dir.path().join("pack.wasm");
+    let pack = PackWriter::new(COMPONENT, SAMPLE)
+        .weights_file(&gguf_path)
+        .weights_bytes(&in_memory)
+        .weights(made)
+        .write(&target)
+        .unwrap();
+    assert_eq!(pack.path(), target);
+    assert_eq!(pack.component(), COMPONENT);
+    assert_eq!(pack.manifest_text(), SAMPLE);
+    let names: Vec<_> = pack
+        .tensors()
+        .map(|tensor| tensor.info.name.clone())
+        .collect();
+    assert_eq!(names, ["from-file", "from-memory", "made"]);
+    for tensor in pack.tensors() {
+        assert_eq!(tensor.range.start % 64, 0);
+    }
+    assert_eq!(
+        pack.weight_shards().next().unwrap().bytes,
+        gguf("from-file")
+    );
+    assert_eq!(pack.digest(), Digest::of(&std::fs::read(&target).unwrap()));
+}
+
+#[test]
+fn a_refused_pack_leaves_the_target_as_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let target = dir.path().join("pack.wasm");
+    std::fs::write(&target, "before").unwrap();
+    let a = gguf("a");
+    let publisher = Publisher::from_bytes(key().verifying_key().to_bytes());
+    let published = SAMPLE.replace("[dep", &format!("publisher = \"{publisher}\"\n[dep"));
+    let ours = [COMPONENT, &manifest()].concat();
+    let mut short = GgufWriter::new();
+    short
+        .tensor_from("t", &[5], WeightType::F32, |_| Ok(()))
+        .unwrap();
+    for (writer, words) in [
+        (PackWriter::new(b"\0asm\x01\0\0\0", SAMPLE), "a core module"),
+        (PackWriter::new(&ours, SAMPLE), "is there already"),
+        (
+            PackWriter::new(COMPONENT, "id = 1"),
+            "key `id` is an integer",
+        ),
+        (
+            PackWriter::new(COMPONENT, &published),
+            "signature is missing",
+        ),
+        (
+            PackWriter::new(COMPONENT, SAMPLE).weights_bytes(b"x"),
+            "expected `GGUF`",
+        ),
+        (
+            PackWriter::new(COMPONENT, SAMPLE)
+                .weights_bytes(&a)
+                .weights_bytes(&a),
+            "tensor `a` is in weights 0 and 1",
+        ),
+        (
+            PackWriter::new(COMPONENT, SAMPLE).weights(short),
+            "tensor `t`: data is 0 bytes, expected 20 bytes",
+        ),
+        (
+            PackWriter::new(COMPONENT, SAMPLE).weights_file(dir.path().join("none.gguf")),
+            "none.gguf",
+        ),
+    ] {
+        let refused = writer.write(&target).unwrap_err().to_string();
+        assert!(refused.contains(words), "{refused}");
+    }
+    assert_eq!(std::fs::read(&target).unwrap(), b"before");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn weights_past_the_limit_of_a_section_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut huge = GgufWriter::new();
+    huge.tensor_from("t", &[1 << 30], WeightType::F32, |_| {
+        unreachable!("refused before")
+    })
+    .unwrap();
+    let refused = PackWriter::new(COMPONENT, SAMPLE)
+        .weights(huge)
+        .write(&dir.path().join("pack.wasm"))
+        .unwrap_err();
+    assert!(
+        matches!(refused, PackFileError::ShardTooLarge { .. }),
+        "{refused}"
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn what_is_packed_is_unpacked(
+        shard in tensors(),
+        code in vec(("[a-z]{0,6}", vec(any::<u8>(), 0..200)), 0..4),
+        comment in "[ -~]{0,200}",
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let mut component = PREAMBLE.to_vec();
+        for (name, data) in &code {
+            component.extend(custom(name, data));
+        }
+        let manifest = format!("{SAMPLE}# {comment}");
+        let gguf = written(&[], &shard);
+        let pack = PackWriter::new(&component, &manifest)
+            .weights_bytes(&gguf)
+            .write(&dir.path().join("p.wasm"))
+            .unwrap();
+        prop_assert_eq!(pack.component(), component);
+        prop_assert_eq!(pack.manifest_text(), manifest);
+        let read: Vec<_> = pack
+            .tensors()
+            .map(|t| (t.info.name.clone(), t.info.shape.clone(), t.info.kind, t.bytes.to_vec()))
+            .collect();
+        prop_assert_eq!(read, shard);
+    }
+
+    #[test]
+    fn random_damage_to_a_pack_never_panics(
+        changes in vec((any::<prop::sample::Index>(), any::<u8>()), 1..10),
+    ) {
+        let mut bytes = sample();
+        for (at, value) in changes {
+            let at = at.index(bytes.len());
+            bytes[at] = value;
+        }
+        open_safely(&bytes);
+    }
+}

@@ -1,0 +1,290 @@
+//! The packs' door: a checked, compiled file, and the guests that come to life from it.
+//!
+//! Only this module names wasmtime. A [`Sandbox`] compiles; a [`Pack`] is immutable and
+//! shared; [`Pack::expert`], [`Pack::router`] and [`Pack::conversation`] start guests. What
+//! stays true: nothing of a component runs or is compiled before `preflight` has judged it, a
+//! guest never sees more than its role is lent, and every message names pack and version.
+
+mod bindings;
+mod conversation;
+mod expert;
+mod guest;
+mod imports;
+mod limits;
+mod log;
+mod preflight;
+mod router;
+mod sandbox;
+mod state;
+
+pub use conversation::Conversation;
+pub use expert::GuestExpert;
+pub use limits::{CodeLimits, Limits, Work};
+pub use preflight::{CONTRACT, Face, Objection};
+pub use router::GuestRouter;
+pub use sandbox::Sandbox;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use modularbase_format::{Manifest, PackFile, PackFileError, Role};
+use wasmtime::component::InstancePre;
+
+use bindings::exports::modularbase::pack as exported;
+use guest::Guest;
+use state::{Building, Loader, State};
+
+use crate::plan::{Catalog, Network, Plan, Weight};
+use crate::roles::Failure;
+use crate::tensor::{Device, Ledger, WeightData, Weights};
+
+/// A checked, compiled pack. Immutable and shared.
+pub struct Pack {
+    file: Arc<PackFile>,
+    face: Face,
+    who: Arc<str>,
+    sandbox: Sandbox,
+    code: InstancePre<State>,
+    exports: Exports,
+}
+
+/// Where the roles' functions are in the component.
+struct Exports {
+    expert: Option<exported::expert::GuestIndices>,
+    router: Option<exported::router::GuestIndices>,
+    hooks: Option<exported::hooks::GuestIndices>,
+}
+
+/// Why a pack is not let in.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PackError {
+    /// The file is not a sound pack file.
+    #[error(transparent)]
+    File(#[from] PackFileError),
+    /// What it is, is not what this host takes.
+    #[error("{who}: {objection}")]
+    Preflight {
+        /// The pack and its version.
+        who: String,
+        /// What does not fit.
+        objection: Objection,
+    },
+    /// Its code does not compile, or does not fit the contract's types.
+    #[error("{who}: {reason}")]
+    Compile {
+        /// The pack and its version.
+        who: String,
+        /// What the compiler said.
+        reason: String,
+    },
+}
+
+impl Pack {
+    /// Opens a pack file: checks it, judges its code, compiles it.
+    ///
+    /// # Errors
+    /// When the file is not sound, when preflight objects, when the code does not compile.
+    pub fn open(path: &Path, sandbox: &Sandbox) -> Result<Self, PackError> {
+        Self::from_file(PackFile::open(path)?, sandbox)
+    }
+
+    /// Takes a pack file that is open already.
+    ///
+    /// # Errors
+    /// When preflight objects, when the code does not compile.
+    pub fn from_file(file: PackFile, sandbox: &Sandbox) -> Result<Self, PackError> {
+        let manifest = file.manifest();
+        let who: Arc<str> = format!("pack `{}` {}", manifest.id, manifest.version).into();
+        let component = file.component();
+        let limits = sandbox.limits();
+        let face = Face::read(&component, &limits.code)
+            .and_then(|face| face.check(manifest).map(|()| face))
+            .and_then(|face| asked(manifest, limits).map(|()| face))
+            .map_err(|objection| PackError::Preflight {
+                who: who.to_string(),
+                objection,
+            })?;
+        let failed = |error: wasmtime::Error| PackError::Compile {
+            who: who.to_string(),
+            reason: log::escaped(&format!("{error:#}")),
+        };
+        let code = sandbox.compile(&component).map_err(failed)?;
+        let exports = Exports::find(&face, &code).map_err(failed)?;
+        Ok(Self {
+            file: Arc::new(file),
+            face,
+            who,
+            sandbox: sandbox.clone(),
+            code,
+            exports,
+        })
+    }
+
+    /// What it says of itself.
+    pub fn manifest(&self) -> &Manifest {
+        self.file.manifest()
+    }
+
+    /// The file it came from.
+    pub fn file(&self) -> &PackFile {
+        &self.file
+    }
+
+    /// What it imports and exports.
+    pub fn face(&self) -> &Face {
+        &self.face
+    }
+
+    /// Its id and version, as messages begin.
+    pub fn who(&self) -> &str {
+        &self.who
+    }
+
+    /// Loads its expert onto a device; `variant` is one that the manifest lists.
+    ///
+    /// # Errors
+    /// When the pack refuses or breaches, or the device or the ledger does.
+    pub fn expert(
+        &self,
+        device: &Device,
+        ledger: &Ledger,
+        variant: Option<&str>,
+    ) -> Result<GuestExpert, Failure> {
+        let building = self.building(variant, Some((device, ledger)));
+        GuestExpert::load(self, building).map(|(expert, _)| expert)
+    }
+
+    /// Its router, over a device for whatever it computes.
+    pub fn router(self: &Arc<Self>, device: &Device, ledger: &Ledger) -> GuestRouter {
+        let (pack, device, ledger) = (self.clone(), device.clone(), ledger.clone());
+        let network = move || pack.building(None, Some((&device, &ledger)));
+        GuestRouter::new(self.clone(), Box::new(network))
+    }
+
+    /// Has it describe its networks without running them: what it declares, and what it would
+    /// compute. Without weights of its own, all that it declares is taken down.
+    ///
+    /// # Errors
+    /// When the pack refuses or breaches.
+    pub fn describe(&self, variant: Option<&str>) -> Result<Vec<Description>, Failure> {
+        let mut described = Vec::new();
+        if self.exports.expert.is_some() {
+            let (_, it) = GuestExpert::load(self, self.building(variant, None))?;
+            described.push(Description::new(Role::Expert, it));
+        }
+        if self.exports.router.is_some() {
+            let (_, it) = router::Loaded::load(self, self.building(variant, None))?;
+            described.push(Description::new(Role::Router, it));
+        }
+        Ok(described)
+    }
+
+    /// Starts its hooks for one user's conversation.
+    ///
+    /// # Errors
+    /// When the pack refuses or breaches.
+    pub fn conversation(&self) -> Result<Conversation, Failure> {
+        Conversation::start(self)
+    }
+
+    fn guest(&self, work: Work) -> Result<Guest, Failure> {
+        let memory = self.manifest().limits.memory;
+        Guest::start(&self.sandbox, &self.code, self.who.clone(), work, memory)
+    }
+
+    fn catalog(&self) -> Catalog {
+        if self.file.weight_shards().len() == 0 {
+            return Catalog::Declare;
+        }
+        let entry = |tensor: modularbase_format::Tensor<'_>| {
+            let info = tensor.info;
+            (info.name.clone(), (info.kind, info.shape.clone()))
+        };
+        Catalog::Given(self.file.tensors().map(entry).collect())
+    }
+
+    /// An empty network for a guest to describe, which goes `onto` a device or nowhere.
+    fn building(&self, variant: Option<&str>, onto: Option<(&Device, &Ledger)>) -> Building {
+        let (file, variant) = (self.file.clone(), variant.map(str::to_owned));
+        let config = move |key: &str| match key {
+            "variant" => variant.clone(),
+            key => file.manifest().config(key),
+        };
+        let width = self.manifest().base.width as usize;
+        let quota = self.sandbox.limits().quota.clone();
+        Building {
+            network: Network::new(width, self.catalog(), quota),
+            config: Box::new(config),
+            loader: onto.map(|(device, ledger)| Loader {
+                device: device.clone(),
+                ledger: ledger.clone(),
+                weights: Arc::new(InPlace(self.file.clone())),
+            }),
+            plans: Vec::new(),
+        }
+    }
+}
+
+/// What a role's network is, as its `load` describes it.
+#[derive(Debug)]
+pub struct Description {
+    /// Whose network.
+    pub role: Role,
+    /// Every weight it declares.
+    pub weights: Vec<Weight>,
+    /// Its plans, in the order in which it closed them.
+    pub plans: Vec<Arc<Plan>>,
+}
+
+impl Description {
+    fn new(role: Role, described: Building) -> Self {
+        Self {
+            role,
+            weights: described.network.weights().to_vec(),
+            plans: described.plans,
+        }
+    }
+}
+
+impl Exports {
+    fn find(face: &Face, code: &InstancePre<State>) -> wasmtime::Result<Self> {
+        let has = |name: &str| face.exports.contains(name);
+        Ok(Self {
+            expert: has("expert")
+                .then(|| exported::expert::GuestIndices::new(code))
+                .transpose()?,
+            router: has("router")
+                .then(|| exported::router::GuestIndices::new(code))
+                .transpose()?,
+            hooks: has("hooks")
+                .then(|| exported::hooks::GuestIndices::new(code))
+                .transpose()?,
+        })
+    }
+}
+
+/// Judges what the manifest asks for.
+fn asked(manifest: &Manifest, limits: &Limits) -> Result<(), Objection> {
+    match manifest.limits.memory {
+        Some(asked) if asked > limits.memory_bytes as u64 => Err(Objection {
+            reason: format!(
+                "it asks for {asked} bytes of memory, this host gives at most {}",
+                limits.memory_bytes
+            ),
+            hint: None,
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// The weights of a pack file, where they are mapped.
+struct InPlace(Arc<PackFile>);
+
+impl Weights for InPlace {
+    fn weight(&self, name: &str) -> Option<WeightData> {
+        let tensor = self.0.tensor(name)?;
+        let (kind, shape) = (tensor.info.kind, tensor.info.shape.clone());
+        WeightData::new(kind, shape, self.0.map(), tensor.range)
+    }
+}

@@ -1,0 +1,270 @@
+//! Judging a component before anything of it runs or is compiled.
+//!
+//! Reads what it imports and exports, and how large its code is; says in words what does not
+//! fit. Compiling is work too, so its caps are checked before it starts. Runs no guest code.
+
+use std::collections::BTreeSet;
+
+use modularbase_format::{Manifest, Role};
+use wasmparser::{Encoding, Parser, Payload, Validator, WasmFeatures};
+
+use super::limits::CodeLimits;
+use super::log::escaped;
+
+/// The contract that this host speaks.
+pub const CONTRACT: semver::Version = semver::Version::new(0, 1, 0);
+
+const PACKAGE: &str = "modularbase:pack/";
+const IMPORTS: [&str; 6] = ["log", "tensors", "network", "routing", "readback", "turns"];
+const EXPORTS: [&str; 3] = ["expert", "router", "hooks"];
+
+/// Proposals that a guest's code may use: what compilers emit by default and no more.
+const PROPOSALS: WasmFeatures = WasmFeatures::COMPONENT_MODEL
+    .union(WasmFeatures::MUTABLE_GLOBAL)
+    .union(WasmFeatures::SATURATING_FLOAT_TO_INT)
+    .union(WasmFeatures::SIGN_EXTENSION)
+    .union(WasmFeatures::REFERENCE_TYPES)
+    .union(WasmFeatures::CALL_INDIRECT_OVERLONG)
+    .union(WasmFeatures::MULTI_VALUE)
+    .union(WasmFeatures::BULK_MEMORY)
+    .union(WasmFeatures::BULK_MEMORY_OPT)
+    .union(WasmFeatures::SIMD)
+    .union(WasmFeatures::EXTENDED_CONST)
+    .union(WasmFeatures::FLOATS)
+    .union(WasmFeatures::GC_TYPES);
+
+/// A component's face: what it imports and exports, and how large its code is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Face {
+    /// Our interfaces that it imports, without package and version.
+    pub imports: BTreeSet<String>,
+    /// Our interfaces that it exports, without package and version.
+    pub exports: BTreeSet<String>,
+    /// Bytes of the component, weights and manifest left out.
+    pub code_bytes: usize,
+    /// Functions of all its core modules.
+    pub functions: usize,
+}
+
+/// Why a component is not let in.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Objection {
+    /// What does not fit.
+    pub reason: String,
+    /// What its author can do about it.
+    pub hint: Option<String>,
+}
+
+fn object<T>(reason: impl Into<String>, hint: Option<&str>) -> Result<T, Objection> {
+    Err(Objection {
+        reason: reason.into(),
+        hint: hint.map(str::to_owned),
+    })
+}
+
+impl Face {
+    /// Reads a component and judges it.
+    ///
+    /// # Errors
+    /// When it is too large, is not valid, or wants what no pack gets.
+    pub fn read(component: &[u8], limits: &CodeLimits) -> Result<Self, Objection> {
+        let code_bytes = component.len();
+        if code_bytes > limits.bytes {
+            let most = limits.bytes;
+            return object(
+                format!("the code has {code_bytes} bytes, expected at most {most}"),
+                Some("data belongs into the weights, which have no such limit"),
+            );
+        }
+        let mut face = Face {
+            code_bytes,
+            ..Face::default()
+        };
+        let unreadable = |error: wasmparser::BinaryReaderError| Objection {
+            reason: format!("the component is not valid: {error}"),
+            hint: None,
+        };
+        let mut parts = 0usize;
+        // Encodings that are open, so that names are taken from the outermost component alone.
+        let mut open = Vec::new();
+        for payload in Parser::new(0).parse_all(component) {
+            let payload = payload.map_err(unreadable)?;
+            let outermost = open.len() == 1;
+            match payload {
+                Payload::Version { encoding, .. } => {
+                    open.push(encoding);
+                    parts += 1;
+                }
+                Payload::End(_) => {
+                    open.pop();
+                }
+                Payload::InstanceSection(section) => parts += section.count() as usize,
+                Payload::ComponentInstanceSection(section) => parts += section.count() as usize,
+                Payload::FunctionSection(section) => face.functions += section.count() as usize,
+                Payload::CodeSectionEntry(body) => {
+                    let (found, most) = (body.range().len(), limits.function_bytes);
+                    if found > most {
+                        return object(
+                            format!("a function has {found} bytes, expected at most {most}"),
+                            None,
+                        );
+                    }
+                }
+                Payload::ComponentImportSection(section) if outermost => {
+                    for import in section {
+                        let name = import.map_err(unreadable)?.name;
+                        face.imports.insert(imported(name.name)?);
+                    }
+                }
+                Payload::ComponentExportSection(section) if outermost => {
+                    for export in section {
+                        let name = export.map_err(unreadable)?.name;
+                        face.exports.insert(exported(name.name)?);
+                    }
+                }
+                _ => {}
+            }
+            if parts > limits.parts {
+                let most = limits.parts;
+                return object(
+                    format!("the component has more than {most} modules and instances"),
+                    None,
+                );
+            }
+            if face.functions > limits.functions {
+                let (found, most) = (face.functions, limits.functions);
+                return object(
+                    format!("the code has {found} functions, expected at most {most}"),
+                    None,
+                );
+            }
+            if open.first() == Some(&Encoding::Module) {
+                return object("it is a core module, expected a component", None);
+            }
+        }
+        Validator::new_with_features(PROPOSALS)
+            .validate_all(component)
+            .map_err(unreadable)?;
+        if face.exports.is_empty() {
+            return object(
+                "it exports nothing of `modularbase:pack`, expected a role",
+                Some("an expert calls `export_expert!`, a router `export_router!`"),
+            );
+        }
+        Ok(face)
+    }
+
+    /// Compares the component with what its manifest says of it.
+    ///
+    /// # Errors
+    /// When a role is claimed and not exported, or exported and not claimed, or when the
+    /// manifest names a contract that this host does not speak.
+    pub fn check(&self, manifest: &Manifest) -> Result<(), Objection> {
+        let contract = &manifest.contract;
+        if !speaks(contract) {
+            return other_contract(&contract.to_string());
+        }
+        for (role, name) in [(Role::Expert, "expert"), (Role::Router, "router")] {
+            match (manifest.roles.contains(&role), self.exports.contains(name)) {
+                (true, false) => {
+                    return object(
+                        format!("its manifest says `{name}`, its code exports no {name}"),
+                        None,
+                    );
+                }
+                (false, true) => {
+                    return object(
+                        format!("its code exports the role `{name}`, its manifest does not say so"),
+                        Some("add it to `roles` in pack.toml"),
+                    );
+                }
+                _ => {}
+            }
+        }
+        if manifest.roles.is_empty() {
+            return object("its manifest has no role", None);
+        }
+        Ok(())
+    }
+
+    /// What the pack can do, in words: the sum of what it imports and exports.
+    pub fn abilities(&self) -> Vec<&'static str> {
+        let table = [
+            (&self.exports, "expert", "computes on hidden states"),
+            (
+                &self.exports,
+                "router",
+                "reads your messages; chooses packs for a turn",
+            ),
+            (&self.imports, "readback", "reads pooled hidden states"),
+            (
+                &self.exports,
+                "hooks",
+                "reads your messages; may append to replies",
+            ),
+            (&self.imports, "log", "writes to the log"),
+        ];
+        table
+            .into_iter()
+            .filter(|(names, name, _)| names.contains(*name))
+            .map(|(_, _, words)| words)
+            .collect()
+    }
+}
+
+/// Whether this host serves packs of that contract: the minor version is the breaking one.
+fn speaks(contract: &semver::Version) -> bool {
+    (contract.major, contract.minor) == (CONTRACT.major, CONTRACT.minor)
+}
+
+fn other_contract<T>(found: &str) -> Result<T, Objection> {
+    let (major, minor) = (CONTRACT.major, CONTRACT.minor);
+    let found = escaped(found);
+    object(
+        format!("it speaks contract {found}; this host speaks {major}.{minor}"),
+        Some("another version of the pack, or of the host, may fit"),
+    )
+}
+
+fn imported(name: &str) -> Result<String, Objection> {
+    if name.starts_with("wasi:") {
+        let name = escaped(name);
+        return object(
+            format!("it imports `{name}`; packs get no files, network, clock or environment"),
+            Some("build for the target wasm32-unknown-unknown, as `mbhost pack build` does"),
+        );
+    }
+    ours(name, "imports", &IMPORTS)
+}
+
+fn exported(name: &str) -> Result<String, Objection> {
+    ours(name, "exports", &EXPORTS)
+}
+
+/// The interface's own name, when it is one of ours and of a contract that we speak.
+fn ours(name: &str, verb: &str, known: &[&str]) -> Result<String, Objection> {
+    let shown = escaped(name);
+    let Some((interface, version)) = name
+        .strip_prefix(PACKAGE)
+        .and_then(|rest| rest.split_once('@'))
+    else {
+        return object(
+            format!("it {verb} `{shown}`, expected interfaces of `modularbase:pack` alone"),
+            None,
+        );
+    };
+    match semver::Version::parse(version) {
+        Ok(version) if speaks(&version) => {}
+        Ok(version) => return other_contract(&version.to_string()),
+        Err(_) => return other_contract(version),
+    }
+    if !known.contains(&interface) {
+        let known = known.join("`, `");
+        return object(
+            format!("it {verb} `{shown}`, expected one of `{known}`"),
+            None,
+        );
+    }
+    Ok(interface.to_owned())
+}

@@ -1,0 +1,100 @@
+//! The sandbox that guests run in: one wasmtime engine, what it is linked with, its clock.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
+use wasmtime::{Config, Engine};
+
+use super::bindings::modularbase::pack;
+use super::limits::Limits;
+use super::state::State;
+
+/// How often a running guest's time is looked at.
+const TICK: Duration = Duration::from_millis(5);
+
+/// Compiles packs and lets their guests run, within limits. Clones share it.
+#[derive(Clone)]
+pub struct Sandbox {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    engine: Engine,
+    linker: Linker<State>,
+    limits: Limits,
+}
+
+impl Sandbox {
+    /// A sandbox with these limits. Its clock is a thread that ends with the last clone.
+    ///
+    /// # Panics
+    /// When the machine cannot run wasmtime or start a thread.
+    pub fn new(limits: Limits) -> Self {
+        let mut config = Config::new();
+        config
+            .consume_fuel(true)
+            .epoch_interruption(true)
+            .concurrency_support(false)
+            .wasm_component_model(true)
+            .wasm_memory64(false)
+            .wasm_multi_memory(false)
+            .wasm_tail_call(false)
+            .wasm_relaxed_simd(false)
+            .max_wasm_stack(512 << 10);
+        let engine = Engine::new(&config).expect("the engine's settings fit this machine");
+        let mut linker = Linker::new(&engine);
+        link(&mut linker).expect("each interface is linked once");
+        let weak = engine.weak();
+        std::thread::Builder::new()
+            .name("guest clock".into())
+            .spawn(move || {
+                loop {
+                    std::thread::sleep(TICK);
+                    match weak.upgrade() {
+                        Some(engine) => engine.increment_epoch(),
+                        None => break,
+                    }
+                }
+            })
+            .expect("a thread can be started");
+        Self {
+            shared: Arc::new(Shared {
+                engine,
+                linker,
+                limits,
+            }),
+        }
+    }
+
+    /// What guests may use.
+    pub fn limits(&self) -> &Limits {
+        &self.shared.limits
+    }
+
+    pub(super) fn engine(&self) -> &Engine {
+        &self.shared.engine
+    }
+
+    /// Compiles a component that `preflight` let pass, and links it.
+    pub(super) fn compile(&self, component: &[u8]) -> wasmtime::Result<InstancePre<State>> {
+        let component = Component::new(&self.shared.engine, component)?;
+        self.shared.linker.instantiate_pre(&component)
+    }
+}
+
+impl Default for Sandbox {
+    fn default() -> Self {
+        Self::new(Limits::default())
+    }
+}
+
+fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    type Own = HasSelf<State>;
+    pack::log::add_to_linker::<State, Own>(linker, |state| state)?;
+    pack::tensors::add_to_linker::<State, Own>(linker, |state| state)?;
+    pack::network::add_to_linker::<State, Own>(linker, |state| state)?;
+    pack::routing::add_to_linker::<State, Own>(linker, |state| state)?;
+    pack::readback::add_to_linker::<State, Own>(linker, |state| state)?;
+    pack::turns::add_to_linker::<State, Own>(linker, |state| state)
+}
