@@ -1,1 +1,7 @@
-//! TODO
+//! wip
+#![allow(dead_code, unused_imports, reason = "wip")]
+mod dense;
+mod level;
+mod quant;
+mod team;
+mod view;
