@@ -224,11 +224,19 @@ mod tests {
         let mut cache = MemoryCache::new(vec![(1, 1)], &ledger).expect("it is empty");
         let new = rows(0, 128, 1);
         cache.append(1, 0, &new, &new).expect("it fits");
-        cache.append(2, 0, &[1.0], &[1.0]).expect_err("the budget is spent");
+        cache
+            .append(2, 0, &[1.0], &[1.0])
+            .expect_err("the budget is spent");
         assert_eq!((cache.rows(1, 0), cache.rows(2, 0)), (128, 0));
-        cache.append(1, 1, &[1.0], &[1.0]).expect_err("there is one lane");
-        cache.append(1, 0, &[1.0], &[]).expect_err("a value is missing");
+        cache
+            .append(1, 1, &[1.0], &[1.0])
+            .expect_err("there is one lane");
+        cache
+            .append(1, 0, &[1.0], &[])
+            .expect_err("a value is missing");
         cache.truncate(1, 64);
-        cache.append(2, 0, &[1.0], &[1.0]).expect("a block was given back");
+        cache
+            .append(2, 0, &[1.0], &[1.0])
+            .expect("a block was given back");
     }
 }

@@ -111,7 +111,11 @@ pub(super) fn half_to_float(bits: u16) -> f32 {
     let sign = (bits & 0x8000) << 16;
     // The exponent is 112 too small, for the smallest numbers too: one product mends both.
     let small = f32::from_bits((bits & 0x7fff) << 13) * f32::from_bits(239 << 23);
-    let not_finite = if bits & 0x7c00 == 0x7c00 { 255 << 23 } else { 0 };
+    let not_finite = if bits & 0x7c00 == 0x7c00 {
+        255 << 23
+    } else {
+        0
+    };
     f32::from_bits(small.to_bits() | sign | not_finite)
 }
 

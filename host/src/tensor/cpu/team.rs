@@ -79,10 +79,7 @@ impl Hands {
         if self.count == 1 || pieces <= 1 {
             (0..pieces).for_each(work);
         } else {
-            (0..pieces)
-                .into_par_iter()
-                .with_max_len(1)
-                .for_each(work);
+            (0..pieces).into_par_iter().with_max_len(1).for_each(work);
         }
     }
 

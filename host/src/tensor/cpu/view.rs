@@ -58,6 +58,12 @@ impl<'a, T> View<'a, T> {
         }
     }
 
+    /// One of the rows.
+    pub fn row(&self, row: usize) -> &'a [T] {
+        assert!(row < self.rows, "a view's row");
+        &self.items[row * self.stride..][..self.width]
+    }
+
     pub fn as_ptr(&self) -> *const T {
         self.items.as_ptr()
     }

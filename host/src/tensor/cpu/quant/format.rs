@@ -173,9 +173,8 @@ impl Format for Q5_1 {
 #[inline(always)]
 fn packed_scales(block: &[u8]) -> Scales<8> {
     let (scale, offset) = (half(block, 0), half(block, 2));
-    let word = |at: usize| {
-        u32::from_le_bytes([block[at], block[at + 1], block[at + 2], block[at + 3]])
-    };
+    let word =
+        |at: usize| u32::from_le_bytes([block[at], block[at + 1], block[at + 2], block[at + 3]]);
     let (a, b, c) = (word(4), word(8), word(12));
     // The first four of each stand in six bits of a byte; of the last four, the lower four
     // bits share a byte and the upper two are in the top of the first four's.

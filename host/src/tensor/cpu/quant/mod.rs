@@ -12,7 +12,7 @@
 mod format;
 mod kernel;
 
-pub(super) use format::{Format, Q4K, Q4_0, Q4_1, Q5K, Q5_0, Q5_1, Q6K, Q8_0};
+pub(super) use format::{Format, Q4_0, Q4_1, Q4K, Q5_0, Q5_1, Q5K, Q6K, Q8_0};
 pub(super) use kernel::products;
 
 use rayon::prelude::*;
@@ -52,7 +52,13 @@ impl Rows {
         let groups = self.groups;
         let hands = hands.for_work(4 * x.len());
         if hands.count() == 1 {
-            quantise(level, x, &mut self.numbers, &mut self.scales, &mut self.sums);
+            quantise(
+                level,
+                x,
+                &mut self.numbers,
+                &mut self.scales,
+                &mut self.sums,
+            );
         } else {
             x.par_chunks(width)
                 .zip(self.numbers.par_chunks_mut(width))
@@ -62,16 +68,6 @@ impl Rows {
                     quantise(level, x, numbers, scales, sums);
                 });
         }
-    }
-
-    /// How many rows it holds.
-    pub fn rows(&self) -> usize {
-        self.rows
-    }
-
-    /// How many groups a row has.
-    pub fn groups(&self) -> usize {
-        self.groups
     }
 }
 

@@ -29,7 +29,9 @@ fn wave(n: usize) -> f32 {
 
 fn check<T: GgmlType, F: Format>() {
     let (rows, columns, width) = (6, 7, 768);
-    let w: Vec<f32> = (0..columns * width).map(|n| wave(n) * wave(n / 61)).collect();
+    let w: Vec<f32> = (0..columns * width)
+        .map(|n| wave(n) * wave(n / 61))
+        .collect();
     let (bytes, values) = candle::<T>(&w);
     let w = blocks::<F>(&bytes);
     for (at, &value) in values.iter().enumerate() {
@@ -51,7 +53,13 @@ fn check<T: GgmlType, F: Format>() {
             let mut alone = Rows::default();
             alone.fill(level, Hands::ONE, &x[r * width..][..width], width);
             let mut single = [0.0];
-            products::<F>(level, &alone, 0, w.part(c..c + 1), Window::new(&mut single, 1));
+            products::<F>(
+                level,
+                &alone,
+                0,
+                w.part(c..c + 1),
+                Window::new(&mut single, 1),
+            );
             assert_eq!(found.to_bits(), single[0].to_bits(), "{level:?}");
             let exact: f64 = (0..width)
                 .map(|i| f64::from(x[r * width + i]) * f64::from(values[c * width + i]))
