@@ -7,6 +7,7 @@
 
 mod bindings;
 mod conversation;
+mod effort;
 mod expert;
 mod guest;
 mod imports;
