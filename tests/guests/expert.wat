@@ -1,5 +1,5 @@
 ;; An expert that gives back what it gets, by hand: for what no compiler would write.
-;; `{memory}`, `{items}`, `{load}` and `{forward}` are places for the test's own text.
+;; Names in braces are places for the test's own text.
 (module
   (import "modularbase:pack/network@0.1.0" "[resource-drop]network"
     (func $drop-network (param i32)))

@@ -27,7 +27,7 @@ fn recurse(depth: u64) -> u64 {
 fn hoard() -> ! {
     let mut all = Vec::new();
     loop {
-        all.push(black_box(vec![1u8; 1 << 20]));
+        all.push(black_box(vec![0u8; 1 << 20]));
     }
 }
 

@@ -1,9 +1,12 @@
 //! Experts that make up, keep, drop and hoard handles. Written against the contract without
 //! the SDK, whose types would not let them.
 
-#![allow(missing_docs, reason = "the contract documents what is generated from it")]
+#![allow(
+    missing_docs,
+    reason = "the contract documents what is generated from it"
+)]
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 wit_bindgen::generate!({ path: "../../wit", world: "expert-pack" });
 
@@ -19,6 +22,7 @@ struct Handles {
     value: Value,
     plan: Plan,
     kept: RefCell<Vec<Tensor>>,
+    earlier: Cell<u32>,
 }
 
 impl Drop for Handles {
@@ -46,6 +50,7 @@ impl GuestExpert for Handles {
             value: x,
             plan,
             kept: RefCell::default(),
+            earlier: Cell::new(0),
             behaviour,
         });
         if made.get::<Self>().behaviour == "trap in a destructor" {
@@ -79,11 +84,15 @@ impl GuestExpert for Handles {
                 let width = self.value.width();
                 return Err(Error::Other(format!("the value has width {width}")));
             }
-            "keep a tensor" => self.kept.borrow_mut().push(self.plan.run(step, &[&hidden])?),
-            "keep what it returns" => {
-                let handle = hidden.handle();
-                self.kept.borrow_mut().push(hidden);
-                return Ok(tensor(handle));
+            "keep a tensor" => self
+                .kept
+                .borrow_mut()
+                .push(self.plan.run(step, &[&hidden])?),
+            "use a tensor of an earlier step" => {
+                let made = self.plan.run(step, &[&hidden])?;
+                let before = self.earlier.replace(made.handle());
+                // Something else has that number by now, or nothing has.
+                drop((made, tensor(before)));
             }
             "flood tensors" => loop {
                 std::mem::forget(self.plan.run(step, &[&hidden])?);

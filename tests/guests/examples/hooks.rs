@@ -10,7 +10,9 @@ use modularbase_pack::prelude::*;
 static HEARD: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 fn heard() -> String {
-    HEARD.lock().map_or(String::new(), |heard| heard.join(" | "))
+    HEARD
+        .lock()
+        .map_or(String::new(), |heard| heard.join(" | "))
 }
 
 struct Hooks;
@@ -29,7 +31,7 @@ impl Conversation for Hooks {
             "refuse" => return Err("not to you".into()),
             "megabytes" => advice.context(&"x".repeat(4 << 20)),
             "crumbs" => (0..1_000_000).fold(advice, |advice, _| advice.context("")),
-            "twice" => {
+            "hoard" => {
                 std::mem::forget(Advice::new().context(&"x".repeat(1 << 18)));
                 advice
             }

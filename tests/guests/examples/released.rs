@@ -1,7 +1,10 @@
 //! A pack built against the frozen copy of contract 0.1.0, without the SDK: it must run on
 //! every host that says it speaks 0.1.
 
-#![allow(missing_docs, reason = "the contract documents what is generated from it")]
+#![allow(
+    missing_docs,
+    reason = "the contract documents what is generated from it"
+)]
 
 wit_bindgen::generate!({ path: "../../wit/released/0.1.0", world: "expert-pack" });
 
