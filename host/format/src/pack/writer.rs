@@ -129,8 +129,8 @@ fn refuse_our_sections(component: &[u8]) -> Result<(), PackFileError> {
                 path: path.to_path_buf(),
                 section: quote(name),
                 offset: section.range.start,
-                found: "there already".to_string(),
-                expected: "a component without sections of ours".to_string(),
+                found: "there already".into(),
+                expected: "a component without sections of ours".into(),
             });
         }
     }
