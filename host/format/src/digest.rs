@@ -46,9 +46,9 @@ impl FromStr for Digest {
     type Err = DigestError;
 
     fn from_str(text: &str) -> Result<Self, DigestError> {
-        unhex(text).map(Self).ok_or_else(|| DigestError {
-            found: quote(text),
-        })
+        unhex(text)
+            .map(Self)
+            .ok_or_else(|| DigestError { found: quote(text) })
     }
 }
 

@@ -252,9 +252,8 @@ impl<'a> Cursor<'a> {
             tensor: quote(name),
             number,
         })?;
-        let unsound = |fault: ShapeFault| {
-            self.unsound(fault.what, offset, fault.found, fault.expected)
-        };
+        let unsound =
+            |fault: ShapeFault| self.unsound(fault.what, offset, fault.found, fault.expected);
         let bytes = shape_bytes(kind, &shape).map_err(unsound)?;
         let too_large = || self.unsound("size", offset, bytes, "what this machine can address");
         let length = usize::try_from(bytes).map_err(|_| too_large())?;

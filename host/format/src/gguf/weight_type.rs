@@ -184,7 +184,10 @@ mod tests {
     #[test]
     fn a_wrong_name_is_answered_with_the_right_ones() {
         let error = "Q9_9".parse::<WeightType>().unwrap_err().to_string();
-        assert!(error.contains("`Q9_9`") && error.contains("`Q4_K`"), "{error}");
+        assert!(
+            error.contains("`Q9_9`") && error.contains("`Q4_K`"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -154,9 +154,9 @@ impl<'a> GgufWriter<'a> {
     /// The length of the whole file.
     pub fn size(&self) -> u64 {
         let header = self.header().len() as u64;
-        self.tensors
-            .iter()
-            .fold(header, |size, tensor| size.saturating_add(padded(tensor.bytes)))
+        self.tensors.iter().fold(header, |size, tensor| {
+            size.saturating_add(padded(tensor.bytes))
+        })
     }
 
     /// Writes the file and returns its length.
