@@ -109,12 +109,19 @@ impl Memory {
         let total = meminfo(&machine, "MemTotal:")?;
         let free = meminfo(&machine, "MemAvailable:")?;
         let all = Self { free, total };
-        let number = |path| std::fs::read_to_string(path).ok()?.trim().parse().ok();
-        match (
-            number("/sys/fs/cgroup/memory.max"),
-            number("/sys/fs/cgroup/memory.current"),
-        ) {
-            (Some(most), Some(held)) => Some(all.within(most, held)),
+        let read = |file| std::fs::read_to_string(format!("/sys/fs/cgroup/memory.{file}")).ok();
+        let number = |file| read(file)?.trim().parse::<u64>().ok();
+        match (number("max"), number("current")) {
+            (Some(most), Some(held)) => {
+                // Cached files count as held until somebody wants the memory; mapped weights
+                // are such files.
+                let stat = read("stat").unwrap_or_default();
+                let cached = stat
+                    .lines()
+                    .find_map(|line| line.strip_prefix("inactive_file "));
+                let cached = cached.and_then(|n| n.trim().parse().ok()).unwrap_or(0);
+                Some(all.within(most, held.saturating_sub(cached)))
+            }
             // No control group, or one without a limit, which reads `max`.
             _ => Some(all),
         }
