@@ -7,7 +7,7 @@
 //!
 //! What stays true: the ledger has granted weights, lanes and the step's scratch before the
 //! first of them is allocated; a step that fails leaves the lanes as they were; the same steps
-//! give the same bits, and another batch shape at most 1e-3 relative beside them.
+//! give the same bits, another batch shape at most 1e-3 relative beside them.
 
 mod attention;
 #[cfg(feature = "cuda")]

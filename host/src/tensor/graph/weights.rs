@@ -4,7 +4,8 @@
 //!
 //! - **Quantised** weights stay as they are stored, as candle's `QTensor`. On CUDA the blocks are
 //!   copied straight from the mapped file. The products are candle's kernels, which round the
-//!   rows to 8 bits in blocks, as llama.cpp does.
+//!   rows to 8 bits in blocks, as llama.cpp does. On CUDA up to eight rows take another kernel
+//!   than more do, which keeps the blocks' scales in 16 bits.
 //! - **F16 and BF16** matrices stay as they are stored, so that the ledger's bytes are the
 //!   file's, and are widened to f32 when they are used, in slabs of at most [`SLAB_BYTES`].
 //!   Multiplying in 16 bits would be faster and would round rows and results to 8 or 11 bits: an

@@ -20,8 +20,11 @@ use crate::plan::{
 };
 use crate::tensor::{Device, Ledger, Span, Step, WeightData, Weights};
 
-/// Every body, for a device.
-const BODIES: &[(&str, fn(&Device))] = &[
+/// What a test does on a device.
+type Body = fn(&Device);
+
+/// Every body.
+const BODIES: &[(&str, Body)] = &[
     ("operations", operations::every_operation),
     ("weight types", operations::every_weight_type),
     ("attend", operations::every_attention),

@@ -8,12 +8,15 @@ use crate::tensor::Step;
 
 type Rows = Vec<Vec<f64>>;
 
+/// A key and a value.
+type Pair = (Vec<f64>, Vec<f64>);
+
 /// A plan with its weights and what its sequences have read.
 pub struct Reference<'a> {
     pub plan: &'a Plan,
     pub store: &'a Store,
     /// Keys and values by sequence and lane, not turned yet.
-    pub read: HashMap<(u64, usize), Vec<(Vec<f64>, Vec<f64>)>>,
+    pub read: HashMap<(u64, usize), Vec<Pair>>,
 }
 
 impl Reference<'_> {
@@ -218,13 +221,7 @@ fn softmax(row: &[f64]) -> Vec<f64> {
 }
 
 /// One row at `position` over keys of which the first is at position `from`.
-fn attention(
-    q: &[f64],
-    position: usize,
-    read: &[(Vec<f64>, Vec<f64>)],
-    from: usize,
-    how: &Attention,
-) -> Vec<f64> {
+fn attention(q: &[f64], position: usize, read: &[Pair], from: usize, how: &Attention) -> Vec<f64> {
     let mut out = Vec::new();
     for (head, q) in q.chunks_exact(how.key_head).enumerate() {
         let shared = head / (how.heads / how.kv_heads);
