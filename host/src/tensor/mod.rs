@@ -14,7 +14,7 @@ mod step;
 mod weights;
 
 pub use cache::{BLOCK_ROWS, Block, Cache, MemoryCache};
-pub use device::Device;
+pub use device::{Device, Memory};
 pub use ledger::{Grant, Ledger, LedgerError};
 pub use step::{Span, Step, StepError};
 pub use weights::{WeightData, Weights};
