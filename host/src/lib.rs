@@ -1,6 +1,11 @@
 //! A language model taken apart.
 
+mod error;
 pub mod pack;
 pub mod plan;
 pub mod roles;
 pub mod tensor;
+
+pub use error::{Error, Hint, Result};
+pub use modularbase_format::WeightType;
+pub use pack::{Build, BuildError, Check, inspect};
