@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Ledger, Program, TensorError, Weights};
+use super::cpu::Cpu;
+use super::{Cache, Ledger, MemoryCache, Program, TensorError, Weights};
 use crate::plan::Plan;
 
 /// A device that runs plans. Clones share it.
@@ -13,13 +14,21 @@ pub struct Device {
 
 #[derive(Clone)]
 enum Kind {
-    Cpu,
+    Cpu(Arc<Cpu>),
 }
 
 impl Device {
     /// The processor: row-invariant, weights used where they are mapped.
     pub fn cpu() -> Self {
-        Self { kind: Kind::Cpu }
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        Self::cpu_with_threads(threads)
+    }
+
+    /// The processor, of which `threads` are used. They change the speed and no bit.
+    pub fn cpu_with_threads(threads: usize) -> Self {
+        Self {
+            kind: Kind::Cpu(Arc::new(Cpu::new(threads))),
+        }
     }
 
     /// Puts a plan over its weights onto the device. The ledger grants the weights to `owner`,
@@ -29,13 +38,31 @@ impl Device {
     /// When a weight is missing or another, or memory is not granted.
     pub fn load(
         &self,
-        _plan: &Arc<Plan>,
-        _weights: &dyn Weights,
-        _ledger: &Ledger,
-        _owner: &str,
+        plan: &Arc<Plan>,
+        weights: &dyn Weights,
+        ledger: &Ledger,
+        owner: &str,
     ) -> Result<Box<dyn Program>, TensorError> {
-        match self.kind {
-            Kind::Cpu => todo!(),
+        let widths = plan.lanes().iter();
+        let widths = widths.map(|lane| (lane.key_width, lane.value_width));
+        let cache = Box::new(MemoryCache::new(widths.collect(), ledger)?);
+        self.load_over(plan, weights, ledger, owner, cache)
+    }
+
+    /// Like [`Device::load`], with lanes in a cache of the caller's, which has them granted.
+    ///
+    /// # Errors
+    /// As [`Device::load`].
+    pub fn load_over(
+        &self,
+        plan: &Arc<Plan>,
+        weights: &dyn Weights,
+        ledger: &Ledger,
+        owner: &str,
+        cache: Box<dyn Cache>,
+    ) -> Result<Box<dyn Program>, TensorError> {
+        match &self.kind {
+            Kind::Cpu(cpu) => cpu.load(plan, weights, ledger, owner, cache),
         }
     }
 }

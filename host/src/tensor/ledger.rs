@@ -98,6 +98,9 @@ impl Grant {
     /// # Errors
     /// When they are not free. The grant is as it was then.
     pub fn grow(&mut self, more: u64) -> Result<(), LedgerError> {
+        if more == 0 {
+            return Ok(());
+        }
         let mut book = self.ledger.book();
         let free = book.budget - book.held;
         if more > free {
@@ -161,6 +164,7 @@ mod tests {
         let _second = ledger.grant("kv", 20).expect("it fits");
         first.grow(5).expect("it fits");
         first.shrink(1000);
+        let _nothing = ledger.grant("scratch", 0).expect("it fits");
         assert_eq!(ledger.owners(), [("kv".to_owned(), 20)]);
     }
 }

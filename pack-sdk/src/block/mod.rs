@@ -24,6 +24,8 @@ use crate::{Init, Result, Value, Weight, Weights};
 /// `attn_k`, `attn_v` also with `.bias` under `qkv-bias`; `attn_q_norm` and `attn_k_norm` under
 /// `qk-norm`.
 ///
+/// A fresh block is the identity. Under `adapters` it is not, for then the way out is.
+///
 /// ```no_run
 /// use modularbase_pack::prelude::*;
 ///

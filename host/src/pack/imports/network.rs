@@ -6,7 +6,7 @@ use wasmtime::component::Resource;
 
 use crate::pack::bindings::modularbase::pack::network::{self, Init, Options};
 use crate::pack::state::{Fault, GuestPlan, NetworkHandle, State, StepHandle, Value, Weight};
-use crate::plan::{self, Network, PlanError, ValueId};
+use crate::plan::{self, Network, Plan, PlanError, ValueId};
 use crate::tensor::Tensor;
 
 type NetworkResource = Resource<NetworkHandle>;
@@ -18,6 +18,22 @@ impl State {
         let id = build(&mut self.building()?.network)?;
         let load = self.load;
         self.lend(Value { load, id })
+    }
+
+    /// Loads a plan, where the open network leads to a device, and says where its program is.
+    fn put_on_device(&mut self, plan: &Arc<Plan>, who: &str) -> Result<Option<usize>, Fault> {
+        let Some(loader) = &self.building()?.loader else {
+            return Ok(None);
+        };
+        let program = loader
+            .device
+            .load(plan, &*loader.weights, &loader.ledger, who)?;
+        let number = self.programs.len();
+        self.programs.push(program);
+        if plan.is_stateful() {
+            self.stateful = Some(number);
+        }
+        Ok(Some(number))
     }
 
     fn optional(&self, weight: Option<Resource<Weight>>) -> Result<Option<plan::WeightId>, Fault> {
@@ -72,19 +88,15 @@ impl network::HostPlan for State {
                 "the plan is only described: this load has no device",
             ));
         };
-        let step = match &mut self.running {
+        let keeps_lanes = self.stateful == Some(program);
+        let step = match &self.running {
             None => return Err(Fault::state("a plan runs only while `forward` does")),
-            Some(running) => {
-                if self.stateful == Some(program) {
-                    running.stateful_runs += 1;
-                    if running.stateful_runs > 1 {
-                        return Err(Fault::breach(
-                            "ran its stateful plan twice in one `forward`, expected once",
-                        ));
-                    }
-                }
-                running.step.clone()
+            Some(running) if keeps_lanes && running.stateful_runs > 0 => {
+                return Err(Fault::breach(
+                    "ran its stateful plan twice in one `forward`, expected once",
+                ));
             }
+            Some(running) => running.step.clone(),
         };
         let inputs: Vec<Tensor> = inputs
             .iter()
@@ -97,6 +109,12 @@ impl network::HostPlan for State {
                 None => Err(Fault::state("the plan's program is gone")),
             }
         })?;
+        // A run that failed left the lanes as they were, and does not count.
+        if let Some(running) = &mut self.running
+            && keeps_lanes
+        {
+            running.stateful_runs += 1;
+        }
         let out = self.lend(out)?;
         self.tensors += 1;
         Ok(out)
@@ -311,19 +329,7 @@ impl network::HostNetwork for State {
         let building = self.building()?;
         let plan = Arc::new(building.network.finish(out)?);
         building.plans.push(plan.clone());
-        let program = match &building.loader {
-            None => None,
-            Some(loader) => {
-                let (weights, ledger) = (&*loader.weights, &loader.ledger);
-                let program = loader.device.load(&plan, weights, ledger, &who)?;
-                let number = self.programs.len();
-                self.programs.push(program);
-                if plan.is_stateful() {
-                    self.stateful = Some(number);
-                }
-                Some(number)
-            }
-        };
+        let program = self.on_host(|state| state.put_on_device(&plan, &who))?;
         self.lend(GuestPlan { plan, program })
     }
 
