@@ -8,4 +8,7 @@ pub mod tensor;
 
 pub use error::{Error, Hint, Result};
 pub use modularbase_format::WeightType;
-pub use pack::{Build, BuildError, Check, inspect};
+pub use pack::{
+    Build, BuildError, BuildTimes, Built, CONTRACT, Check, Code, Inspection, Line, Measured, Outcome,
+    Report, Sandbox, Stage, TARGET, Times, Toolchain, inspect,
+};

@@ -26,7 +26,7 @@ pub use check::{Check, Line, Outcome, Report, Times};
 pub use conversation::Conversation;
 pub use expert::GuestExpert;
 pub use guest::Used;
-pub use inspect::{Inspection, inspect};
+pub use inspect::{Base, Code, Inspection, TensorEntry, TypeTotals, WeightTotals, inspect};
 pub use limits::{CodeLimits, Limits, Work};
 pub use measured::Measured;
 pub use preflight::{CONTRACT, Face, Objection};

@@ -64,15 +64,15 @@ impl Given {
     pub(super) fn tensors(&self) -> Result<BTreeMap<String, Tensor<'_>>, BuildError> {
         match &self.kind {
             Kind::Gguf(map, gguf) => {
-                let entry = |info: &modularbase_format::TensorInfo| {
+                let tensors = gguf.tensors().iter().map(|info| {
                     let tensor = Tensor {
                         shape: info.shape.clone(),
                         kind: Ok(info.kind),
                         bytes: map.get(info.range.clone()).unwrap_or_default(),
                     };
                     (info.name.clone(), tensor)
-                };
-                Ok(gguf.tensors().iter().map(entry).collect())
+                });
+                Ok(tensors.collect())
             }
             Kind::Pack(file) => {
                 let tensors = file.tensors().map(|it| {
@@ -92,15 +92,15 @@ impl Given {
                         reason: error.to_string(),
                     }
                 })?;
-                let entry = |(name, view): (String, safetensors::tensor::TensorView<'_>)| {
+                let tensors = file.tensors().into_iter().map(|(name, view)| {
                     let tensor = Tensor {
                         shape: view.shape().to_vec(),
                         kind: weight_type(view.dtype()),
                         bytes: view.data(),
                     };
                     (name, tensor)
-                };
-                Ok(file.tensors().into_iter().map(entry).collect())
+                });
+                Ok(tensors.collect())
             }
         }
     }

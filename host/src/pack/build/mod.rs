@@ -69,15 +69,18 @@ pub enum Stage {
     Weights,
     /// The result is opened and describes itself.
     Verify,
+    /// It runs over toy hidden states; not a part of building, but of checking.
+    Check,
 }
 
 /// A pack that was built.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 #[non_exhaustive]
 pub struct Built {
     /// Where it is.
     pub path: PathBuf,
     /// Its id and version, as messages begin.
+    #[serde(rename = "pack")]
     pub who: String,
     /// Its length.
     pub bytes: u64,
@@ -90,6 +93,7 @@ pub struct Built {
     /// What its author should know.
     pub warnings: Vec<String>,
     /// How long each part took.
+    #[serde(rename = "ms")]
     pub times: BuildTimes,
 }
 

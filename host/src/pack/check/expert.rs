@@ -7,7 +7,7 @@ use super::{Bench, Book, Finding, Times, failed, found, passed, warned};
 use crate::pack::measured::variants;
 use crate::pack::{GuestExpert, Outcome, Used};
 use crate::plan::Op;
-use crate::roles::{Expert, Failure};
+use crate::roles::Failure;
 
 /// How many steps of one row are timed.
 const TIMED: usize = 21;

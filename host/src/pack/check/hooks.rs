@@ -6,7 +6,11 @@ use crate::pack::{Conversation, Used};
 use crate::roles::{Advice, Failure, Reply, Turn, Verdict};
 
 /// What hooks said in one turn; a refusal is an answer too.
-type Said = (Result<Advice, Failure>, Result<Verdict, Failure>);
+#[derive(PartialEq)]
+struct Said {
+    advice: Result<Advice, Failure>,
+    verdict: Result<Verdict, Failure>,
+}
 
 pub(super) fn check(bench: &Bench, book: &mut Book) {
     let mut alone = Vec::new();
@@ -57,16 +61,16 @@ fn turn(conversation: &mut Conversation, index: usize, shift: usize) -> Result<S
     if let Err(failure @ (Failure::Breach { .. } | Failure::Outage { .. })) = verdict {
         return Err(failure);
     }
-    Ok((advice, verdict))
+    Ok(Said { advice, verdict })
 }
 
 fn judge(bench: &Bench, said: &[Said], used: Used) -> Finding {
     let variants = &bench.pack.manifest().variants;
-    for (advice, _) in said {
+    for said in said {
         if let Ok(Advice {
             variant: Some(name),
             ..
-        }) = advice
+        }) = &said.advice
             && !variants.contains(name)
         {
             let name = crate::pack::log::escaped(name);
@@ -74,8 +78,8 @@ fn judge(bench: &Bench, said: &[Said], used: Used) -> Finding {
                 .hint("list it under `variants` in pack.toml");
         }
     }
-    let refusal = said.iter().find_map(|(advice, verdict)| {
-        advice.as_ref().err().or(verdict.as_ref().err())
+    let refusal = said.iter().find_map(|it| {
+        it.advice.as_ref().err().or(it.verdict.as_ref().err())
     });
     if let Some(failure) = refusal {
         let Finding { detail, .. } = failure.clone().into();

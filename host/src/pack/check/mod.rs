@@ -41,7 +41,6 @@ pub struct Check<'a> {
 
 /// What became of a check.
 #[derive(Clone, Debug, Serialize)]
-#[non_exhaustive]
 pub struct Report {
     /// The pack's id and version.
     pub pack: String,
@@ -55,7 +54,6 @@ pub struct Report {
 
 /// One thing that was checked.
 #[derive(Clone, Debug, Serialize)]
-#[non_exhaustive]
 pub struct Line {
     /// What.
     pub name: String,
@@ -87,7 +85,6 @@ pub enum Outcome {
 
 /// How long things took. What did not happen is missing.
 #[derive(Clone, Debug, Default, Serialize)]
-#[non_exhaustive]
 pub struct Times {
     /// Building the pack from its crate.
     #[serde(rename = "build_ms", skip_serializing_if = "Option::is_none")]
@@ -136,7 +133,7 @@ impl<'a> Check<'a> {
         self
     }
 
-    /// Calls `watch` when a part of building begins.
+    /// Calls `watch` when something begins that may take a while.
     pub fn watch(mut self, watch: impl Fn(Stage) + 'a) -> Self {
         self.watch = Box::new(watch);
         self
@@ -189,6 +186,7 @@ impl<'a> Check<'a> {
                 Some(Arc::new(pack))
             }
         };
+        (self.watch)(Stage::Check);
         if let Some(pack) = pack {
             let bench = Bench {
                 pack,
