@@ -200,6 +200,11 @@ impl Pack {
         GuestExpert::load(self, building).map(|(expert, _)| expert)
     }
 
+    /// Its weights, where they are mapped: for running one of its plans without its code.
+    pub fn weights(&self) -> Arc<dyn Weights> {
+        Arc::new(InPlace(self.file.clone()))
+    }
+
     /// Its router, over a device for whatever it computes.
     pub fn router(self: &Arc<Self>, device: &Device, ledger: &Ledger) -> GuestRouter {
         let (pack, device, ledger) = (self.clone(), device.clone(), ledger.clone());
@@ -279,7 +284,7 @@ impl Pack {
             loader: onto.map(|(device, ledger)| Loader {
                 device: device.clone(),
                 ledger: ledger.clone(),
-                weights: Arc::new(InPlace(self.file.clone())),
+                weights: self.weights(),
             }),
             plans: Vec::new(),
         }

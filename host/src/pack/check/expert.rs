@@ -49,7 +49,9 @@ pub(super) fn check(bench: &Bench, book: &mut Book, times: &mut Times) {
 
     book.check("shapes", || Ok(shapes(&toy, &whole)));
     book.check("finite", || Ok(finite(&whole)));
-    book.check("deterministic", || deterministic(bench, &toy, &whole, times));
+    book.check("deterministic", || {
+        deterministic(bench, &toy, &whole, times)
+    });
     book.check("row-invariant", || {
         let alone = toy.alone(&mut expert, 1)?;
         toy.forget(&mut expert, 1);
@@ -126,7 +128,9 @@ fn shapes(toy: &Toy, out: &Out) -> Finding {
     let numbers: usize = out.iter().map(Vec::len).sum();
     match numbers == rows * width {
         true => passed(format!("[{rows}, {width}] in and out")),
-        false => failed(format!("{numbers} numbers came out, expected [{rows}, {width}]")),
+        false => failed(format!(
+            "{numbers} numbers came out, expected [{rows}, {width}]"
+        )),
     }
 }
 
@@ -159,13 +163,15 @@ fn deterministic(
 
 /// Whether rows arrive in one step, in chunks, or one by one, and are cut back and come again.
 fn cached(expert: &mut GuestExpert, toy: &Toy, whole: &Out) -> Result<Finding, Failure> {
-    let mixes = expert.plans().iter().flat_map(|plan| plan.nodes()).find_map(|node| {
-        match node.op {
+    let mixes = expert
+        .plans()
+        .iter()
+        .flat_map(|plan| plan.nodes())
+        .find_map(|node| match node.op {
             Op::Mix { .. } => Some("mix"),
             Op::Pool { .. } => Some("pool"),
             _ => None,
-        }
-    });
+        });
     if let Some(op) = mixes {
         let why = format!("`{op}` sees the rows of one step only, so steps of other sizes differ");
         return Ok(found(Outcome::Skipped, why));
@@ -173,7 +179,13 @@ fn cached(expert: &mut GuestExpert, toy: &Toy, whole: &Out) -> Result<Finding, F
     for (run, rows, what) in [(2, CHUNK, "in chunks"), (3, 1, "row by row")] {
         let parts = toy.in_chunks(expert, run, rows)?;
         toy.forget(expert, run);
-        let finding = same(whole, &parts, toy.width(), "", &format!("in one step, {what}"));
+        let finding = same(
+            whole,
+            &parts,
+            toy.width(),
+            "",
+            &format!("in one step, {what}"),
+        );
         if finding.outcome != Outcome::Passed {
             return Ok(finding);
         }
@@ -202,8 +214,10 @@ fn identity(bench: &Bench, toy: &Toy, out: &Out) -> Finding {
     let furthest = pairs.fold(0f32, |most, (y, u)| most.max((y - u).abs()));
     match furthest {
         0.0 => passed("untrained, it gives back what it is given"),
-        _ => warned(format!("untrained, it moves a number by up to {furthest:.3}"))
-            .hint("end what is added to the hidden state in a weight that starts as `Init::Zeros`"),
+        _ => warned(format!(
+            "untrained, it moves a number by up to {furthest:.3}"
+        ))
+        .hint("end what is added to the hidden state in a weight that starts as `Init::Zeros`"),
     }
 }
 
@@ -253,7 +267,10 @@ fn same(one: &Out, other: &Out, width: usize, words: &str, which: &str) -> Findi
         if let Some(at) = one.iter().zip(other).position(differs) {
             let (row, column) = (at / width, at % width);
             let (a, b) = (one.get(at), other.get(at));
-            let (a, b) = (a.copied().unwrap_or_default(), b.copied().unwrap_or_default());
+            let (a, b) = (
+                a.copied().unwrap_or_default(),
+                b.copied().unwrap_or_default(),
+            );
             return failed(format!(
                 "row {row} of sequence {sequence} has {a:e} and {b:e} at {column}: {which}"
             ));

@@ -37,7 +37,9 @@ pub(super) fn check(bench: &Bench, book: &mut Book) {
             }
             turn(&mut others, index, 2)?;
         }
-        Ok(passed("two conversations in turns: each answered as if alone"))
+        Ok(passed(
+            "two conversations in turns: each answered as if alone",
+        ))
     });
 }
 
@@ -78,9 +80,9 @@ fn judge(bench: &Bench, said: &[Said], used: Used) -> Finding {
                 .hint("list it under `variants` in pack.toml");
         }
     }
-    let refusal = said.iter().find_map(|it| {
-        it.advice.as_ref().err().or(it.verdict.as_ref().err())
-    });
+    let refusal = said
+        .iter()
+        .find_map(|it| it.advice.as_ref().err().or(it.verdict.as_ref().err()));
     if let Some(failure) = refusal {
         let Finding { detail, .. } = failure.clone().into();
         return warned(format!("a turn was refused: {detail}"));

@@ -113,7 +113,10 @@ impl Report {
 
     /// How many checks ended in a certain way.
     pub fn count(&self, outcome: Outcome) -> usize {
-        self.checks.iter().filter(|it| it.outcome == outcome).count()
+        self.checks
+            .iter()
+            .filter(|it| it.outcome == outcome)
+            .count()
     }
 }
 
@@ -154,7 +157,10 @@ impl<'a> Check<'a> {
                 source,
             })?;
             let out = made.path().join(PACK_FILE);
-            let built = Build::new(&self.path).out(&out).watch(&self.watch).start()?;
+            let built = Build::new(&self.path)
+                .out(&out)
+                .watch(&self.watch)
+                .start()?;
             times.build = Some(built.times);
             out
         } else {
@@ -167,9 +173,7 @@ impl<'a> Check<'a> {
         let sandbox = Sandbox::default();
         book.add("sound", begun, sound(&opened, &sandbox));
         let begun = Instant::now();
-        let compiled = book
-            .all_passed()
-            .then(|| Pack::from_file(opened, &sandbox));
+        let compiled = book.all_passed().then(|| Pack::from_file(opened, &sandbox));
         let pack = match compiled {
             None => {
                 book.skip("compiles", "its code was refused");

@@ -37,7 +37,9 @@ pub(super) fn check(bench: &Bench, book: &mut Book) {
         for (text, first) in TEXTS.iter().zip(&answers) {
             let (again, _) = ask(bench, text)?;
             if again != *first {
-                return Ok(failed(format!("asked twice, it answered {first:?} and {again:?}")));
+                return Ok(failed(format!(
+                    "asked twice, it answered {first:?} and {again:?}"
+                )));
             }
         }
         Ok(passed("asked twice, it answers the same"))
@@ -63,7 +65,9 @@ fn judge(answers: &[Answer]) -> Finding {
         for (id, _) in answer.chosen.iter().chain(&answer.runners_up) {
             if !known.contains(id.as_str()) {
                 let id = crate::pack::log::escaped(id);
-                return failed(format!("it chose `{id}`, which is not among the candidates"));
+                return failed(format!(
+                    "it chose `{id}`, which is not among the candidates"
+                ));
             }
         }
         if let Some(name) = &answer.strategy
@@ -71,7 +75,9 @@ fn judge(answers: &[Answer]) -> Finding {
         {
             let name = crate::pack::log::escaped(name);
             let known = STRATEGIES.join("`, `");
-            return failed(format!("it asks for the fusion `{name}`, expected `{known}`"));
+            return failed(format!(
+                "it asks for the fusion `{name}`, expected `{known}`"
+            ));
         }
         chosen += answer.chosen.len();
     }
