@@ -58,7 +58,7 @@ impl FromStr for Digest {
 #[non_exhaustive]
 pub struct DigestError {
     /// The text, escaped.
-    pub found: String,
+    pub found: Box<str>,
 }
 
 /// 32 bytes as lower-case hex digits; publishers' keys are spelled the same way.

@@ -49,3 +49,15 @@ pub use hint::Hint;
 pub use manifest::{Manifest, ManifestError, Role};
 pub use mapping::Mapping;
 pub use pack::{PackFile, PackFileError, PackWriter, Tensor};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_small_enough_to_be_returned_and_wrapped() {
+        assert!(size_of::<GgufError>() <= 96);
+        assert!(size_of::<ManifestError>() <= 96);
+        assert!(size_of::<PackFileError>() <= 104);
+    }
+}

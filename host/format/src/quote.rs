@@ -7,7 +7,7 @@
 const SHOWN: usize = 80;
 
 /// `name` in backticks, with everything that is not plain text escaped.
-pub(crate) fn quote(name: &str) -> String {
+pub(crate) fn quote(name: &str) -> Box<str> {
     let mut shown: String = name
         .chars()
         .take(SHOWN)
@@ -16,7 +16,7 @@ pub(crate) fn quote(name: &str) -> String {
     if name.chars().nth(SHOWN).is_some() {
         shown.push('…');
     }
-    format!("`{shown}`")
+    format!("`{shown}`").into()
 }
 
 #[cfg(test)]
@@ -25,8 +25,8 @@ mod tests {
 
     #[test]
     fn escapes_and_length_are_tamed() {
-        assert_eq!(quote("a.b"), "`a.b`");
-        assert_eq!(quote("a\u{1b}[31m\n"), "`a\\u{1b}[31m\\n`");
+        assert_eq!(&*quote("a.b"), "`a.b`");
+        assert_eq!(&*quote("a\u{1b}[31m\n"), "`a\\u{1b}[31m\\n`");
         assert_eq!(quote(&"x".repeat(1000)).chars().count(), SHOWN + 3);
     }
 }

@@ -7,7 +7,7 @@ use wasmtime::component::{Resource, ResourceAny};
 
 use super::Pack;
 use super::bindings::exports::modularbase::pack::hooks;
-use super::guest::Guest;
+use super::guest::{Guest, Used};
 use super::limits::Work;
 use crate::roles::{Advice, Failure, Reply, Turn, Verdict};
 
@@ -38,6 +38,11 @@ impl Conversation {
             conversation,
             work,
         })
+    }
+
+    /// What its guest has used of its limits.
+    pub fn used(&self) -> Used {
+        self.guest.used()
     }
 
     /// Asks what the pack wants for a turn.

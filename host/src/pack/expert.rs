@@ -12,7 +12,7 @@ use wasmtime::component::{Instance, Resource, ResourceAny};
 
 use super::Pack;
 use super::bindings::exports::modularbase::pack::expert;
-use super::guest::{Answered, Guest};
+use super::guest::{Answered, Guest, Used};
 use super::limits::Work;
 use super::state::{Building, NetworkHandle, Running, State, StepHandle};
 use crate::plan::Plan;
@@ -61,6 +61,11 @@ impl GuestExpert {
     /// The plans it made, in order.
     pub fn plans(&self) -> &[Arc<Plan>] {
         &self.plans
+    }
+
+    /// What its guest has used of its limits.
+    pub fn used(&self) -> Used {
+        self.guest.used()
     }
 
     /// Runs `forward` over a step.

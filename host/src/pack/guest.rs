@@ -28,6 +28,16 @@ pub(super) struct Guest {
 struct Live {
     store: Store<State>,
     instance: Instance,
+    given: u64,
+}
+
+/// What a guest has used of its limits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Used {
+    /// Fuel, in the last call.
+    pub fuel: u64,
+    /// Bytes of linear memory, so far.
+    pub memory: u64,
 }
 
 impl Guest {
@@ -53,7 +63,11 @@ impl Guest {
         match code.instantiate(&mut store) {
             Ok(instance) => Ok(Self {
                 who,
-                live: Ok(Live { store, instance }),
+                live: Ok(Live {
+                    store,
+                    instance,
+                    given: work.fuel,
+                }),
             }),
             Err(error) => Err(breach(&who, "start", work, store.data_mut(), &error)),
         }
@@ -69,6 +83,15 @@ impl Guest {
         self.live.as_ref().ok().map(|live| live.store.data())
     }
 
+    /// What it has used of its limits; nothing when it is gone.
+    pub(super) fn used(&self) -> Used {
+        let used = |live: &Live| Used {
+            fuel: live.given - live.store.get_fuel().unwrap_or(live.given),
+            memory: live.store.data().memory.held as u64,
+        };
+        self.live.as_ref().map(used).unwrap_or_default()
+    }
+
     /// Calls into the guest. `doing` names the call in messages.
     ///
     /// A refusal leaves the guest as it is; anything else ends it.
@@ -80,6 +103,7 @@ impl Guest {
     ) -> Result<T, Failure> {
         let live = self.live.as_mut().map_err(|failure| failure.clone())?;
         prepare(&mut live.store, work);
+        live.given = work.fuel;
         match call(&mut live.store, &live.instance) {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(refusal)) => Err(Failure::Refusal {

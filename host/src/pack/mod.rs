@@ -6,21 +6,30 @@
 //! guest never sees more than its role is lent, and every message names pack and version.
 
 mod bindings;
+mod build;
+mod check;
 mod conversation;
 mod effort;
 mod expert;
 mod guest;
 mod imports;
+mod inspect;
 mod limits;
 mod log;
+mod measured;
 mod preflight;
 mod router;
 mod sandbox;
 mod state;
 
+pub use build::{Build, BuildError, BuildTimes, Built, PACK_FILE, Stage, TARGET, Toolchain};
+pub use check::{Check, Line, Outcome, Report, Times};
 pub use conversation::Conversation;
 pub use expert::GuestExpert;
+pub use guest::Used;
+pub use inspect::{Base, Code, Inspection, TensorEntry, TypeTotals, WeightTotals, inspect};
 pub use limits::{CodeLimits, Limits, Work};
+pub use measured::Measured;
 pub use preflight::{CONTRACT, Face, Objection};
 pub use router::GuestRouter;
 pub use sandbox::Sandbox;
@@ -28,7 +37,7 @@ pub use sandbox::Sandbox;
 use std::path::Path;
 use std::sync::Arc;
 
-use modularbase_format::{Manifest, PackFile, PackFileError, Role};
+use modularbase_format::{Hint, Manifest, PackFile, PackFileError, Role};
 use wasmtime::component::InstancePre;
 
 use bindings::exports::modularbase::pack as exported;
@@ -81,6 +90,17 @@ pub enum PackError {
     },
 }
 
+impl PackError {
+    /// What to try next, where there is something.
+    pub fn hint(&self) -> Option<Hint> {
+        match self {
+            Self::File(error) => error.hint(),
+            Self::Preflight { objection, .. } => objection.hint.clone().map(Hint::new),
+            Self::Compile { .. } => None,
+        }
+    }
+}
+
 impl Pack {
     /// Opens a pack file: checks it, judges its code, compiles it.
     ///
@@ -122,6 +142,31 @@ impl Pack {
         })
     }
 
+    /// The same code over another file of it, without compiling it again.
+    ///
+    /// # Errors
+    /// When preflight objects, when code that is not the same does not compile.
+    fn over(&self, file: PackFile) -> Result<Self, PackError> {
+        let same = file.code_digest() == self.file.code_digest()
+            && file.manifest().limits == self.manifest().limits
+            && file.manifest().roles == self.manifest().roles;
+        if !same {
+            return Self::from_file(file, &self.sandbox);
+        }
+        let failed = |error: wasmtime::Error| PackError::Compile {
+            who: self.who.to_string(),
+            reason: log::escaped(&format!("{error:#}")),
+        };
+        Ok(Self {
+            file: Arc::new(file),
+            face: self.face.clone(),
+            who: self.who.clone(),
+            sandbox: self.sandbox.clone(),
+            code: self.code.clone(),
+            exports: Exports::find(&self.face, &self.code).map_err(failed)?,
+        })
+    }
+
     /// What it says of itself.
     pub fn manifest(&self) -> &Manifest {
         self.file.manifest()
@@ -152,14 +197,19 @@ impl Pack {
         ledger: &Ledger,
         variant: Option<&str>,
     ) -> Result<GuestExpert, Failure> {
-        let building = self.building(variant, Some((device, ledger)));
+        let building = self.building(variant, Some((device, ledger)), self.catalog());
         GuestExpert::load(self, building).map(|(expert, _)| expert)
+    }
+
+    /// Its weights, where they are mapped: for running one of its plans without its code.
+    pub fn weights(&self) -> Arc<dyn Weights> {
+        Arc::new(InPlace(self.file.clone()))
     }
 
     /// Its router, over a device for whatever it computes.
     pub fn router(self: &Arc<Self>, device: &Device, ledger: &Ledger) -> GuestRouter {
         let (pack, device, ledger) = (self.clone(), device.clone(), ledger.clone());
-        let network = move || pack.building(None, Some((&device, &ledger)));
+        let network = move || pack.building(None, Some((&device, &ledger)), pack.catalog());
         GuestRouter::new(self.clone(), Box::new(network))
     }
 
@@ -169,13 +219,23 @@ impl Pack {
     /// # Errors
     /// When the pack refuses or breaches.
     pub fn describe(&self, variant: Option<&str>) -> Result<Vec<Description>, Failure> {
+        self.describe_over(variant, &self.catalog())
+    }
+
+    /// Like [`describe`](Self::describe), over weights that are not in its file yet.
+    fn describe_over(
+        &self,
+        variant: Option<&str>,
+        catalog: &Catalog,
+    ) -> Result<Vec<Description>, Failure> {
         let mut described = Vec::new();
+        let building = || self.building(variant, None, catalog.clone());
         if self.exports.expert.is_some() {
-            let (_, it) = GuestExpert::load(self, self.building(variant, None))?;
+            let (_, it) = GuestExpert::load(self, building())?;
             described.push(Description::new(Role::Expert, it));
         }
         if self.exports.router.is_some() {
-            let (_, it) = router::Loaded::load(self, self.building(variant, None))?;
+            let (_, it) = router::Loaded::load(self, building())?;
             described.push(Description::new(Role::Router, it));
         }
         Ok(described)
@@ -206,7 +266,12 @@ impl Pack {
     }
 
     /// An empty network for a guest to describe, which goes `onto` a device or nowhere.
-    fn building(&self, variant: Option<&str>, onto: Option<(&Device, &Ledger)>) -> Building {
+    fn building(
+        &self,
+        variant: Option<&str>,
+        onto: Option<(&Device, &Ledger)>,
+        catalog: Catalog,
+    ) -> Building {
         let (file, variant) = (self.file.clone(), variant.map(str::to_owned));
         let config = move |key: &str| match key {
             "variant" => variant.clone(),
@@ -215,12 +280,12 @@ impl Pack {
         let width = self.manifest().base.width as usize;
         let quota = self.sandbox.limits().quota.clone();
         Building {
-            network: Network::new(width, self.catalog(), quota),
+            network: Network::new(width, catalog, quota),
             config: Box::new(config),
             loader: onto.map(|(device, ledger)| Loader {
                 device: device.clone(),
                 ledger: ledger.clone(),
-                weights: Arc::new(InPlace(self.file.clone())),
+                weights: self.weights(),
             }),
             plans: Vec::new(),
         }

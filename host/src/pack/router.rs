@@ -8,7 +8,7 @@ use wasmtime::component::{Instance, Resource, ResourceAny};
 use super::Pack;
 use super::bindings::exports::modularbase::pack::router;
 use super::expert::describe;
-use super::guest::Guest;
+use super::guest::{Guest, Used};
 use super::limits::Work;
 use super::state::{Building, Query as Asked, State};
 use crate::roles::{Answer, Failure, Query, Router};
@@ -56,7 +56,11 @@ impl Loaded {
         Ok((loaded, described))
     }
 
-    fn route(&mut self, work: Work, query: Query) -> Result<Answer, Failure> {
+    pub(super) fn used(&self) -> Used {
+        self.guest.used()
+    }
+
+    pub(super) fn route(&mut self, work: Work, query: Query) -> Result<Answer, Failure> {
         let (exports, router) = (&self.exports, self.router);
         self.guest.call("route", work, |store, _| {
             let query = store.data_mut().table.push(Asked(query))?;

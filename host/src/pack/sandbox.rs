@@ -67,6 +67,20 @@ impl Sandbox {
         }
     }
 
+    /// Whether packs can become machine code here, and if not, why.
+    ///
+    /// # Errors
+    /// When wasmtime does not start or the system refuses executable memory, in words.
+    pub fn probe() -> Result<(), String> {
+        // A component around a core module with one function that does nothing.
+        const SMALLEST: &[u8] = b"\0asm\x0d\0\x01\0\x01\x18\0asm\x01\0\0\0\
+            \x01\x04\x01\x60\0\0\x03\x02\x01\0\x0a\x04\x01\x02\0\x0b";
+        let sandbox = std::panic::catch_unwind(Self::default)
+            .map_err(|_| "wasmtime does not start on this machine".to_owned())?;
+        let compiled = Component::new(&sandbox.shared.engine, SMALLEST);
+        compiled.map(drop).map_err(|error| format!("{error:#}"))
+    }
+
     /// What guests may use.
     pub fn limits(&self) -> &Limits {
         &self.shared.limits

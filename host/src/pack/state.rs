@@ -115,6 +115,8 @@ pub(super) struct Clock {
 /// What a guest's memory may grow to, and whether it wanted more.
 pub(super) struct Memory {
     bytes: usize,
+    /// What it has grown to.
+    pub(super) held: usize,
     /// Elements of all tables so far.
     elements: usize,
     table_elements: usize,
@@ -149,6 +151,7 @@ impl State {
             },
             memory: Memory {
                 bytes: memory.unwrap_or(limits.memory_bytes),
+                held: 0,
                 elements: 0,
                 table_elements: limits.table_elements,
                 denied: None,
@@ -303,7 +306,9 @@ impl wasmtime::ResourceLimiter for Memory {
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
         let fits = desired <= self.bytes;
-        if !fits {
+        if fits {
+            self.held = desired;
+        } else {
             let limit = self.bytes;
             self.denied = Some(format!(
                 "it wanted {desired} bytes of memory, the limit is {limit}"

@@ -10,12 +10,14 @@ mod cpu;
 mod device;
 mod graph;
 mod ledger;
+mod quantize;
 mod step;
 mod weights;
 
 pub use cache::{BLOCK_ROWS, Block, Cache, MemoryCache};
-pub use device::Device;
+pub use device::{Device, Memory};
 pub use ledger::{Grant, Ledger, LedgerError};
+pub use quantize::{floats, quantize};
 pub use step::{Span, Step, StepError};
 pub use weights::{WeightData, Weights};
 

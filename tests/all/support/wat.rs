@@ -11,7 +11,7 @@ pub fn component(text: &str) -> Vec<u8> {
 }
 
 /// A core module's text as a component of the world `expert-pack`.
-pub fn module(text: &str) -> Vec<u8> {
+fn module(text: &str) -> Vec<u8> {
     let mut module = wat::parse_str(text).expect("the text is sound");
     let mut resolve = Resolve::default();
     let (package, _) = resolve.push_dir(repository("wit")).expect("wit is sound");

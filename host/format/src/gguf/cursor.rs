@@ -160,8 +160,8 @@ impl<'a> Cursor<'a> {
 
     fn truncated(&self, needed: u64) -> GgufError {
         GgufError::Truncated {
-            file: self.file.to_string(),
-            place: self.place.to_string(),
+            file: self.file.into(),
+            place: self.place.to_string().into(),
             offset: self.at,
             left: self.bytes.len().saturating_sub(self.at),
             needed,
@@ -170,8 +170,8 @@ impl<'a> Cursor<'a> {
 
     pub(super) fn duplicate(&self) -> GgufError {
         GgufError::Duplicate {
-            file: self.file.to_string(),
-            place: self.place.to_string(),
+            file: self.file.into(),
+            place: self.place.to_string().into(),
             offset: self.at,
         }
     }
@@ -181,14 +181,14 @@ impl<'a> Cursor<'a> {
         what: &'static str,
         offset: usize,
         found: impl ToString,
-        expected: impl Into<String>,
+        expected: impl Into<Box<str>>,
     ) -> GgufError {
         GgufError::Unsound {
-            file: self.file.to_string(),
-            place: self.place.to_string(),
+            file: self.file.into(),
+            place: self.place.to_string().into(),
             what,
             offset,
-            found: found.to_string(),
+            found: found.to_string().into(),
             expected: expected.into(),
         }
     }

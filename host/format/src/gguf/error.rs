@@ -16,23 +16,23 @@ pub enum GgufError {
     #[error("{file}: file begins with {found}, expected `GGUF`")]
     Magic {
         /// The file, as the caller named it.
-        file: String,
+        file: Box<str>,
         /// The first bytes, escaped.
-        found: String,
+        found: Box<str>,
     },
 
     /// The file was written for big-endian machines.
     #[error("{file}: byte order is big-endian, expected little-endian")]
     BigEndian {
         /// The file, as the caller named it.
-        file: String,
+        file: Box<str>,
     },
 
     /// A version of the format that this reader does not know.
     #[error("{file}: GGUF version is {found}, expected 2 or 3")]
     Version {
         /// The file, as the caller named it.
-        file: String,
+        file: Box<str>,
         /// The version it claims.
         found: u32,
     },
@@ -41,9 +41,9 @@ pub enum GgufError {
     #[error("{file}: {place}: {left} bytes are left at byte {offset}, expected {needed}")]
     Truncated {
         /// The file, as the caller named it.
-        file: String,
+        file: Box<str>,
         /// What was being read.
-        place: String,
+        place: Box<str>,
         /// Where in the file.
         offset: usize,
         /// Bytes from there to the end.
@@ -56,26 +56,26 @@ pub enum GgufError {
     #[error("{file}: {place}: {what} is {found} at byte {offset}, expected {expected}")]
     Unsound {
         /// The file, as the caller named it.
-        file: String,
+        file: Box<str>,
         /// What was being read: the header, a key, a tensor.
-        place: String,
+        place: Box<str>,
         /// Which property of it.
         what: &'static str,
         /// Where in the file.
         offset: usize,
         /// What stands there.
-        found: String,
+        found: Box<str>,
         /// What a sound file has there.
-        expected: String,
+        expected: Box<str>,
     },
 
     /// Two metadata keys, or two tensors, of one name.
     #[error("{file}: {place} appears again at byte {offset}, expected once")]
     Duplicate {
         /// The file, as the caller named it.
-        file: String,
+        file: Box<str>,
         /// The key or tensor.
-        place: String,
+        place: Box<str>,
         /// Where the second one stands.
         offset: usize,
     },
@@ -84,9 +84,9 @@ pub enum GgufError {
     #[error("{file}: tensor {tensor} is of type {number}{}, expected one of {}", called(.number), known())]
     UnknownType {
         /// The file, as the caller named it.
-        file: String,
+        file: Box<str>,
         /// The tensor's name, quoted.
-        tensor: String,
+        tensor: Box<str>,
         /// The type's number.
         number: u32,
     },
@@ -95,11 +95,11 @@ pub enum GgufError {
     #[error("{file}: tensor {tensor} begins at byte {offset}, inside tensor {other}")]
     Overlap {
         /// The file, as the caller named it.
-        file: String,
+        file: Box<str>,
         /// The tensor that begins later.
-        tensor: String,
+        tensor: Box<str>,
         /// The one it runs into.
-        other: String,
+        other: Box<str>,
         /// Where the first of the two begins to be shared.
         offset: usize,
     },
@@ -142,27 +142,27 @@ pub enum GgufWriteError {
     #[error("{place}: {what} is {found}, expected {expected}")]
     Unsound {
         /// The key or tensor.
-        place: String,
+        place: Box<str>,
         /// Which property of it.
         what: &'static str,
         /// What was given.
-        found: String,
+        found: Box<str>,
         /// What would be taken.
-        expected: String,
+        expected: Box<str>,
     },
 
     /// The same key or tensor twice.
     #[error("{place} was given twice, expected once")]
     Duplicate {
         /// The key or tensor.
-        place: String,
+        place: Box<str>,
     },
 
     /// The bytes did not reach their file.
     #[error("{place}: {source}")]
     Io {
         /// What was being written.
-        place: String,
+        place: Box<str>,
         /// What the system said.
         source: io::Error,
     },

@@ -67,8 +67,8 @@ impl<'a> Cursor<'a> {
         let magic = self.bytes.get(..4).unwrap_or(self.bytes);
         if magic != b"GGUF" {
             return Err(GgufError::Magic {
-                file: self.file.to_string(),
-                found: format!("`{}`", magic.escape_ascii()),
+                file: self.file.into(),
+                found: format!("`{}`", magic.escape_ascii()).into(),
             });
         }
         self.at = 4;
@@ -76,10 +76,10 @@ impl<'a> Cursor<'a> {
             version @ (2 | 3) => Ok(version),
             // A small number whose bytes stand the other way round.
             version if version != 0 && version & 0xffff == 0 => Err(GgufError::BigEndian {
-                file: self.file.to_string(),
+                file: self.file.into(),
             }),
             found => Err(GgufError::Version {
-                file: self.file.to_string(),
+                file: self.file.into(),
                 found,
             }),
         }
@@ -134,7 +134,7 @@ impl<'a> Cursor<'a> {
         shape.reverse();
         let number = self.u32()?;
         let kind = WeightType::from_gguf_id(number).ok_or_else(|| GgufError::UnknownType {
-            file: self.file.to_string(),
+            file: self.file.into(),
             tensor: quote(name),
             number,
         })?;
@@ -169,7 +169,7 @@ impl<'a> Cursor<'a> {
         if offsets.is_empty() {
             return Ok(());
         }
-        let file = || self.file.to_string();
+        let file = || self.file.into();
         let data = align_up(self.at as u64, gguf.alignment as u64);
         for (info, offset) in gguf.tensors.iter_mut().zip(offsets) {
             let length = info.range.end;
@@ -182,7 +182,7 @@ impl<'a> Cursor<'a> {
                     let start = start.unwrap_or(usize::MAX);
                     return Err(GgufError::Truncated {
                         file: file(),
-                        place: Place::Tensor(&info.name).to_string(),
+                        place: Place::Tensor(&info.name).to_string().into(),
                         offset: start,
                         left: self.bytes.len().saturating_sub(start),
                         needed: length as u64,

@@ -130,7 +130,7 @@ impl FromStr for WeightType {
 #[non_exhaustive]
 pub struct WeightTypeError {
     /// The text, escaped.
-    pub found: String,
+    pub found: Box<str>,
 }
 
 fn names() -> String {

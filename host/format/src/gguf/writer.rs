@@ -96,7 +96,9 @@ impl<'a> GgufWriter<'a> {
         let values = self.values + values(&value);
         check_limit(place, "number of values in arrays", values, VALUES_LIMIT)?;
         if !self.keys.insert(key.clone()) {
-            return Err(GgufWriteError::Duplicate { place: place() });
+            return Err(GgufWriteError::Duplicate {
+                place: place().into(),
+            });
         }
         self.values = values;
         self.metadata.push((key, value));
@@ -168,7 +170,9 @@ impl<'a> GgufWriter<'a> {
             TENSORS_LIMIT,
         )?;
         if self.names.contains(name) {
-            return Err(GgufWriteError::Duplicate { place: place() });
+            return Err(GgufWriteError::Duplicate {
+                place: place().into(),
+            });
         }
         let shape: Vec<u64> = shape.iter().map(|dim| *dim as u64).collect();
         shape_bytes(kind, &shape)
@@ -189,7 +193,12 @@ impl<'a> GgufWriter<'a> {
     ///
     /// When `out` or a callback fails, or a callback writes more or less than its tensor needs.
     pub fn write_to(self, mut out: impl Write) -> Result<u64, GgufWriteError> {
-        let io = |place: String| move |source| GgufWriteError::Io { place, source };
+        let io = |place: String| {
+            move |source| GgufWriteError::Io {
+                place: place.into(),
+                source,
+            }
+        };
         let header = self.header();
         out.write_all(&header).map_err(io("header".to_string()))?;
         let mut size = header.len() as u64;
@@ -355,12 +364,12 @@ fn unsound(
     place: String,
     what: &'static str,
     found: impl ToString,
-    expected: impl Into<String>,
+    expected: impl Into<Box<str>>,
 ) -> GgufWriteError {
     GgufWriteError::Unsound {
-        place,
+        place: place.into(),
         what,
-        found: found.to_string(),
+        found: found.to_string().into(),
         expected: expected.into(),
     }
 }

@@ -13,7 +13,7 @@ pub enum ManifestError {
     #[error("{file}: manifest is {found} bytes long, expected at most {limit}")]
     TooLong {
         /// The file, as the caller named it.
-        file: String,
+        file: Box<str>,
         /// Its length in bytes.
         found: usize,
         /// The most that is read.
@@ -24,28 +24,28 @@ pub enum ManifestError {
     #[error("{file}:{line}:{column}: {detail}")]
     Syntax {
         /// The file, as the caller named it.
-        file: String,
+        file: Box<str>,
         /// Line, from 1.
         line: usize,
         /// Column in characters, from 1.
         column: usize,
         /// What the TOML parser says.
-        detail: String,
+        detail: Box<str>,
     },
 
     /// A key that manifests do not have.
     #[error("{file}:{line}:{column}: key {key} is unknown{}", in_table(.table))]
     UnknownKey {
         /// The file, as the caller named it.
-        file: String,
+        file: Box<str>,
         /// Line, from 1.
         line: usize,
         /// Column in characters, from 1.
         column: usize,
         /// The key, quoted.
-        key: String,
+        key: Box<str>,
         /// The table it stands in; empty for the manifest itself.
-        table: String,
+        table: Box<str>,
         /// How to put it right.
         hint: Hint,
     },
@@ -54,7 +54,7 @@ pub enum ManifestError {
     #[error("{file}:{line}:{column}: key `{key}` is missing{}", in_table(.table))]
     MissingKey {
         /// The file, as the caller named it.
-        file: String,
+        file: Box<str>,
         /// The line of the table's head.
         line: usize,
         /// The column of the table's head.
@@ -62,20 +62,20 @@ pub enum ManifestError {
         /// The key.
         key: &'static str,
         /// The table it belongs to; empty for the manifest itself.
-        table: String,
+        table: Box<str>,
     },
 
     /// A value of another type than its key takes.
     #[error("{file}:{line}:{column}: key {key} is {found}, expected {expected}")]
     WrongType {
         /// The file, as the caller named it.
-        file: String,
+        file: Box<str>,
         /// Line, from 1.
         line: usize,
         /// Column in characters, from 1.
         column: usize,
         /// The key with its table, quoted.
-        key: String,
+        key: Box<str>,
         /// The type it has.
         found: &'static str,
         /// The type it should have.
@@ -86,17 +86,17 @@ pub enum ManifestError {
     #[error("{file}:{line}:{column}: key {key} is {found}, expected {expected}")]
     BadValue {
         /// The file, as the caller named it.
-        file: String,
+        file: Box<str>,
         /// Line, from 1.
         line: usize,
         /// Column in characters, from 1.
         column: usize,
         /// The key with its table, quoted.
-        key: String,
+        key: Box<str>,
         /// What stands there.
-        found: String,
+        found: Box<str>,
         /// What might stand there.
-        expected: String,
+        expected: Box<str>,
     },
 }
 

@@ -44,7 +44,7 @@ const ID: &str = "1 to 64 lower-case letters, digits or `-`, not beginning with 
 pub(super) fn manifest(text: &str, file: &str) -> Result<Manifest, ManifestError> {
     if text.len() > MANIFEST_LIMIT {
         return Err(ManifestError::TooLong {
-            file: file.to_string(),
+            file: file.into(),
             found: text.len(),
             limit: MANIFEST_LIMIT,
         });
@@ -193,10 +193,10 @@ pub(super) fn parse_toml<'t>(
         let offset = error.span().map_or(0, |span| span.start);
         let (line, column) = Text { file, text }.place(offset);
         ManifestError::Syntax {
-            file: file.to_string(),
+            file: file.into(),
             line,
             column,
-            detail: error.message().trim_end().to_string(),
+            detail: error.message().trim_end().into(),
         }
     })
 }

@@ -67,11 +67,11 @@ impl<'t> Table<'t> {
         let Some(key) = unknown else { return Ok(()) };
         let (line, column) = self.text.place(key.span().start);
         Err(ManifestError::UnknownKey {
-            file: self.text.file.to_string(),
+            file: self.text.file.into(),
             line,
             column,
             key: quote(key.get_ref()),
-            table: self.path.clone(),
+            table: self.path.as_str().into(),
             hint: advise(key.get_ref(), known, root),
         })
     }
@@ -86,11 +86,11 @@ impl<'t> Table<'t> {
         self.get(key).ok_or_else(|| {
             let (line, column) = self.text.place(self.span.start);
             ManifestError::MissingKey {
-                file: self.text.file.to_string(),
+                file: self.text.file.into(),
                 line,
                 column,
                 key,
-                table: self.path.clone(),
+                table: self.path.as_str().into(),
             }
         })
     }
@@ -259,7 +259,7 @@ impl<'t> Field<'t> {
     pub(super) fn wrong_type(&self, expected: &'static str) -> ManifestError {
         let (line, column) = self.place();
         ManifestError::WrongType {
-            file: self.text.file.to_string(),
+            file: self.text.file.into(),
             line,
             column,
             key: quote(&self.path),
@@ -278,12 +278,12 @@ impl<'t> Field<'t> {
 
     pub(super) fn bad(
         &self,
-        found: impl Into<String>,
-        expected: impl Into<String>,
+        found: impl Into<Box<str>>,
+        expected: impl Into<Box<str>>,
     ) -> ManifestError {
         let (line, column) = self.place();
         ManifestError::BadValue {
-            file: self.text.file.to_string(),
+            file: self.text.file.into(),
             line,
             column,
             key: quote(&self.path),

@@ -28,7 +28,7 @@ pub enum PackFileError {
         /// The file.
         path: PathBuf,
         /// What it begins with.
-        found: String,
+        found: Box<str>,
     },
 
     /// A section that cannot be read.
@@ -41,9 +41,9 @@ pub enum PackFileError {
         /// Which part of it.
         what: &'static str,
         /// What stands there.
-        found: String,
+        found: Box<str>,
         /// What might stand there.
-        expected: String,
+        expected: Box<str>,
     },
 
     /// A section of ours in the wrong place.
@@ -52,13 +52,13 @@ pub enum PackFileError {
         /// The file.
         path: PathBuf,
         /// The section's name, quoted.
-        section: String,
+        section: Box<str>,
         /// Where it begins.
         offset: usize,
         /// Where it stands.
-        found: String,
+        found: Box<str>,
         /// Where it belongs.
-        expected: String,
+        expected: Box<str>,
     },
 
     /// A second section of a name that stands once.
@@ -78,7 +78,7 @@ pub enum PackFileError {
         /// The file.
         path: PathBuf,
         /// Its name, quoted.
-        section: String,
+        section: Box<str>,
         /// Where it begins.
         offset: usize,
     },
@@ -104,7 +104,7 @@ pub enum PackFileError {
         /// The file.
         path: PathBuf,
         /// The tensor's name, quoted.
-        tensor: String,
+        tensor: Box<str>,
         /// The first section that has it, from 0.
         first: usize,
         /// The second.
@@ -117,9 +117,9 @@ pub enum PackFileError {
         /// The file.
         path: PathBuf,
         /// What stands there.
-        found: String,
+        found: Box<str>,
         /// What the manifest asks for.
-        expected: String,
+        expected: Box<str>,
     },
 
     /// Weights that do not fit into one section.

@@ -69,8 +69,8 @@ impl Layout {
     ) -> Result<Option<Digest>, PackFileError> {
         let wrong = |found: &str, expected: String| PackFileError::Signature {
             path: path.to_path_buf(),
-            found: found.to_string(),
-            expected,
+            found: found.into(),
+            expected: expected.into(),
         };
         let (publisher, start, data) = match (&self.manifest.publisher, &self.signature) {
             (None, None) => return Ok(None),
@@ -217,8 +217,8 @@ impl<'p> Found<'p> {
             path: self.path.to_path_buf(),
             section: quote(section),
             offset,
-            found: found.to_string(),
-            expected: expected.to_string(),
+            found: found.into(),
+            expected: expected.into(),
         }
     }
 }
@@ -248,7 +248,7 @@ fn read_manifest(bytes: &[u8], path: &Path) -> Result<String, PackFileError> {
     let file = || format!("{}: pack.toml", path.display());
     if bytes.len() > MANIFEST_LIMIT {
         return Err(PackFileError::Manifest(ManifestError::TooLong {
-            file: file(),
+            file: file().into(),
             found: bytes.len(),
             limit: MANIFEST_LIMIT,
         }));
@@ -258,10 +258,10 @@ fn read_manifest(bytes: &[u8], path: &Path) -> Result<String, PackFileError> {
         let before = String::from_utf8_lossy(slice(bytes, &(0..valid)));
         let (line, column) = crate::manifest::place(&before, valid);
         PackFileError::Manifest(ManifestError::Syntax {
-            file: file(),
+            file: file().into(),
             line,
             column,
-            detail: "text is not UTF-8".to_string(),
+            detail: "text is not UTF-8".into(),
         })
     })
 }

@@ -62,18 +62,7 @@ impl PackFile {
     /// When the file cannot be mapped, is no component, has sections of ours missing, unknown,
     /// misplaced or unsound, or its signature does not hold.
     pub fn open(path: &Path) -> Result<Self, PackFileError> {
-        Self::check(Arc::new(map(path)?), path, None)
-    }
-
-    /// Like [`open`](Self::open), for a file whose digest the caller has on record and knows to be
-    /// unchanged since: nothing is hashed, and the signature, which was good then, is not verified
-    /// again.
-    ///
-    /// # Errors
-    ///
-    /// As for [`open`](Self::open), but for a signature that does not hold.
-    pub fn open_known(path: &Path, digest: Digest) -> Result<Self, PackFileError> {
-        Self::check(Arc::new(map(path)?), path, Some(digest))
+        Self::check(Arc::new(map(path)?), path)
     }
 
     /// Checks a pack that is in memory; `path` stands in messages only.
@@ -86,15 +75,12 @@ impl PackFile {
             path: path.to_path_buf(),
             source,
         })?;
-        Self::check(Arc::new(map), path, None)
+        Self::check(Arc::new(map), path)
     }
 
-    fn check(map: Arc<Mapping>, path: &Path, known: Option<Digest>) -> Result<Self, PackFileError> {
+    fn check(map: Arc<Mapping>, path: &Path) -> Result<Self, PackFileError> {
         let layout = Layout::read(&map, path)?;
-        let digest = match known {
-            Some(digest) => Some(digest),
-            None => layout.verify_signature(&map, path)?,
-        };
+        let digest = layout.verify_signature(&map, path)?;
         Ok(Self {
             path: path.to_path_buf(),
             map,

@@ -44,13 +44,13 @@ impl<'a> Section<'a> {
 /// What is wrong with the file, before anybody adds its path.
 pub(super) enum Fault {
     NotAComponent {
-        found: String,
+        found: Box<str>,
     },
     Section {
         offset: usize,
         what: &'static str,
-        found: String,
-        expected: String,
+        found: Box<str>,
+        expected: Box<str>,
     },
 }
 
@@ -68,7 +68,9 @@ pub(super) fn sections(bytes: &[u8]) -> Result<Sections<'_>, Fault> {
         [] => "nothing".to_string(),
         head => format!("`{}`", head.escape_ascii()),
     };
-    Err(Fault::NotAComponent { found })
+    Err(Fault::NotAComponent {
+        found: found.into(),
+    })
 }
 
 pub(super) struct Sections<'a> {
@@ -95,20 +97,19 @@ impl<'a> Iterator for Sections<'a> {
 impl<'a> Sections<'a> {
     fn section(&self) -> Result<Section<'a>, Fault> {
         let offset = self.at;
-        let fault = |what, found: String, expected: &str| Fault::Section {
+        let fault = |what, found: &str, expected: &str| Fault::Section {
             offset,
             what,
-            found,
-            expected: expected.to_string(),
+            found: found.into(),
+            expected: expected.into(),
         };
         let rest = self.bytes.get(offset + 1..).unwrap_or_default();
-        let (length, used) =
-            leb128(rest).map_err(|found| fault("length", found.to_string(), LEB128))?;
+        let (length, used) = leb128(rest).map_err(|found| fault("length", found, LEB128))?;
         let start = offset + 1 + used;
         let left = self.bytes.len() - start;
         if length as usize > left {
             let expected = format!("at most the {left} bytes that are left");
-            return Err(fault("length", length.to_string(), &expected));
+            return Err(fault("length", &length.to_string(), &expected));
         }
         let range = offset..start + length as usize;
         if self.bytes.get(offset) != Some(&0) {
@@ -118,19 +119,19 @@ impl<'a> Sections<'a> {
             });
         }
         let payload = self.bytes.get(start..range.end).unwrap_or_default();
-        let (name_length, used) = leb128(payload)
-            .map_err(|found| fault("length of the name", found.to_string(), LEB128))?;
+        let (name_length, used) =
+            leb128(payload).map_err(|found| fault("length of the name", found, LEB128))?;
         let name_end = used.saturating_add(name_length as usize);
         let Some(name) = payload.get(used..name_end) else {
             let found = name_length.to_string();
             return Err(fault(
                 "length of the name",
-                found,
+                &found,
                 "a name inside the section",
             ));
         };
         let name = std::str::from_utf8(name)
-            .map_err(|_| fault("name", quote(&String::from_utf8_lossy(name)), "UTF-8"))?;
+            .map_err(|_| fault("name", &quote(&String::from_utf8_lossy(name)), "UTF-8"))?;
         let data = start + name_end..range.end;
         Ok(Section {
             range,

@@ -93,7 +93,7 @@ impl<'a> PackWriter<'a> {
 
         // The reader has the last word, under the name that the pack will have.
         let map = Mapping::of_file(file.as_file()).map_err(io)?;
-        drop(PackFile::check(map.into(), target, None)?);
+        drop(PackFile::check(map.into(), target)?);
         file.as_file().sync_all().map_err(io)?;
         file.persist(target).map_err(|error| io(error.error))?;
         sync_dir(dir).map_err(io)?;
@@ -129,8 +129,8 @@ fn refuse_our_sections(component: &[u8]) -> Result<(), PackFileError> {
                 path: path.to_path_buf(),
                 section: quote(name),
                 offset: section.range.start,
-                found: "there already".to_string(),
-                expected: "a component without sections of ours".to_string(),
+                found: "there already".into(),
+                expected: "a component without sections of ours".into(),
             });
         }
     }

@@ -302,21 +302,6 @@ fn any_change_to_a_signed_pack_is_refused() {
     assert!(open(&[&*signed, &custom("x", b"")].concat()).is_err());
 }
 
-#[test]
-fn a_known_pack_is_not_hashed_again() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("p.wasm");
-    let signed = sign(&published(&key()), &key());
-    std::fs::write(&path, &signed).unwrap();
-    let claimed = Digest::of(b"as the store remembers it");
-    let pack = PackFile::open_known(&path, claimed).unwrap();
-    assert_eq!(pack.digest(), claimed);
-    assert_eq!(PackFile::open(&path).unwrap().digest(), Digest::of(&signed));
-    // What is not about hashing is still checked.
-    std::fs::write(&path, &signed[..signed.len() - 1]).unwrap();
-    assert!(PackFile::open_known(&path, claimed).is_err());
-}
-
 /// Opens a pack that may be damaged: it is refused, or its tensors are inside it.
 fn open_safely(bytes: &[u8]) {
     let (opened, largest) = largest(|| open(bytes));

@@ -1,0 +1,38 @@
+//! `mbhost pack`: the author's loop.
+
+mod build;
+mod init;
+mod inspect;
+mod template;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use super::Failed;
+
+/// What can be done with packs.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Make a crate for a new pack
+    Init(init::Arguments),
+    /// Build a crate into a pack file
+    Build(build::Arguments),
+    /// Load a pack in a real host and look whether it does what every pack must
+    Test(test::Arguments),
+    /// Say what a pack file is and holds, without running it
+    Inspect(inspect::Arguments),
+}
+
+impl Verb {
+    /// Does it.
+    pub fn run(self) -> Result<ExitCode, Failed> {
+        match self {
+            Self::Init(arguments) => init::run(arguments),
+            Self::Build(arguments) => build::run(arguments),
+            Self::Test(arguments) => test::run(arguments),
+            Self::Inspect(arguments) => inspect::run(&arguments),
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Cargo: from a crate to its core module.
+//!
+//! Cargo talks to the author through standard error, as always; what it made is read from its
+//! messages and never guessed from names.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use super::{BuildError, TARGET};
+
+/// Compiles the crate in `folder` and says where its core module is.
+pub(super) fn build(folder: &Path) -> Result<PathBuf, BuildError> {
+    let io = |source| BuildError::Io {
+        path: folder.to_owned(),
+        source,
+    };
+    let mut cargo = Command::new("cargo")
+        .args(["build", "--lib", "--release", "--target", TARGET])
+        .arg("--message-format=json-render-diagnostics")
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(io)?;
+    let manifest = folder.join("Cargo.toml").canonicalize().map_err(io)?;
+    let mut found = None;
+    if let Some(messages) = cargo.stdout.take() {
+        for message in BufReader::new(messages).lines() {
+            found = module(&message.map_err(io)?, &manifest).or(found);
+        }
+    }
+    let status = cargo.wait().map_err(io)?;
+    if !status.success() {
+        return Err(BuildError::Cargo {
+            folder: folder.to_owned(),
+            status: status.to_string(),
+        });
+    }
+    found.ok_or_else(|| BuildError::NoModule {
+        folder: folder.to_owned(),
+    })
+}
+
+/// The module that a message of cargo's speaks of, when it is that of the crate.
+fn module(message: &str, manifest: &Path) -> Option<PathBuf> {
+    let message: Value = serde_json::from_str(message).ok()?;
+    let is_ours = message.get("reason")? == "compiler-artifact"
+        && Path::new(message.get("manifest_path")?.as_str()?)
+            .canonicalize()
+            .is_ok_and(|path| path == manifest);
+    let files = message.get("filenames")?.as_array()?;
+    let mut files = files.iter().filter_map(Value::as_str).map(PathBuf::from);
+    files
+        .find(|file| file.extension().is_some_and(|it| it == "wasm"))
+        .filter(|_| is_ours)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(reason: &str, manifest: &Path, files: &[&str]) -> String {
+        serde_json::json!({
+            "reason": reason,
+            "manifest_path": manifest,
+            "target": {"kind": ["cdylib"]},
+            "filenames": files,
+        })
+        .to_string()
+    }
+
+    #[test]
+    fn the_module_is_that_of_the_crate_and_no_other() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (ours, other) = (dir.path().join("a.toml"), dir.path().join("b.toml"));
+        for file in [&ours, &other] {
+            std::fs::write(file, "").expect("a file");
+        }
+        let ours = ours.canonicalize().expect("it is there");
+        let files = ["/t/libx.rlib", "/t/x.wasm"];
+        let found = module(&message("compiler-artifact", &ours, &files), &ours);
+        assert_eq!(found, Some("/t/x.wasm".into()));
+        assert_eq!(
+            module(&message("compiler-artifact", &other, &files), &ours),
+            None
+        );
+        assert_eq!(
+            module(&message("build-script-executed", &ours, &files), &ours),
+            None
+        );
+        assert_eq!(
+            module(&message("compiler-artifact", &ours, &files[..1]), &ours),
+            None
+        );
+        assert_eq!(module("Compiling x", &ours), None);
+    }
+}

@@ -1,0 +1,184 @@
+//! Why a pack was not built: the file or the tool, what was found, what was expected.
+
+use std::io;
+use std::path::PathBuf;
+
+use modularbase_format::{GgufError, GgufWriteError, Hint, ManifestError};
+
+use super::toolchain::TARGET;
+use crate::pack::PackError;
+use crate::roles::Failure;
+
+/// Why a pack was not built.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// The system refused.
+    #[error("{}: {source}", .path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A build starts from a folder.
+    #[error("{}: found a file, expected a crate's folder", .path.display())]
+    NotAFolder {
+        /// What was given.
+        path: PathBuf,
+    },
+    /// The folder is not that of a pack's crate.
+    #[error("{}: `{file}` is missing", .folder.display())]
+    Missing {
+        /// The folder.
+        folder: PathBuf,
+        /// What it lacks.
+        file: &'static str,
+    },
+    /// Its manifest is not sound.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// There is no cargo or no rustc.
+    #[error("`{tool}` is not installed, or not on the PATH")]
+    NoTool {
+        /// Which.
+        tool: &'static str,
+    },
+    /// The compiler cannot compile for packs.
+    #[error("the Rust compiler has no target `{TARGET}`{}", because(.reason))]
+    NoTarget {
+        /// Why it could not be added; empty where nobody tried.
+        reason: String,
+    },
+    /// Cargo ended with an error, after saying why.
+    #[error("{}: `cargo build` ended with {status}", .folder.display())]
+    Cargo {
+        /// The crate's folder.
+        folder: PathBuf,
+        /// How it ended.
+        status: String,
+    },
+    /// Cargo was content and made nothing for a pack.
+    #[error("{}: `cargo build` made no wasm file of this crate", .folder.display())]
+    NoModule {
+        /// The crate's folder.
+        folder: PathBuf,
+    },
+    /// What cargo made does not become a component.
+    #[error("{}: the module does not become a component: {reason}", .path.display())]
+    Component {
+        /// What cargo made.
+        path: PathBuf,
+        /// What does not fit.
+        reason: String,
+    },
+    /// The component is none of a pack.
+    #[error(transparent)]
+    Pack(#[from] PackError),
+    /// The pack did not describe itself.
+    #[error(transparent)]
+    Describe(#[from] Failure),
+    /// Two roles or variants mean different things by one name.
+    #[error(
+        "weight `{weight}` is declared as {first:?} and, by another variant or role, as {second:?}"
+    )]
+    Disagree {
+        /// The weight.
+        weight: String,
+        /// What was said first.
+        first: Vec<usize>,
+        /// What was said then.
+        second: Vec<usize>,
+    },
+    /// A file that holds no weights.
+    #[error("{}: file begins with {found}, expected GGUF, safetensors or a pack", .path.display())]
+    NoWeights {
+        /// The file.
+        path: PathBuf,
+        /// What it begins with.
+        found: String,
+    },
+    /// A weights file that is not sound.
+    #[error(transparent)]
+    Gguf(#[from] GgufError),
+    /// A weights file that is not sound.
+    #[error("{}: {reason}", .path.display())]
+    Safetensors {
+        /// The file.
+        path: PathBuf,
+        /// What its reader said.
+        reason: String,
+    },
+    /// The weights are not those that the pack declares.
+    #[error("{}: {reason}{}", .path.display(), more(.others))]
+    Unfit {
+        /// The weights file.
+        path: PathBuf,
+        /// The first that does not fit.
+        reason: String,
+        /// How many more do not.
+        others: usize,
+    },
+    /// The weights cannot be written.
+    #[error(transparent)]
+    Write(#[from] GgufWriteError),
+    /// Made-up weights would take the place of trained ones.
+    #[error("{}: holds trained weights, which seeded ones would replace", .path.display())]
+    Trained {
+        /// The pack that is there.
+        path: PathBuf,
+    },
+}
+
+impl BuildError {
+    /// What to try next, where there is something.
+    pub fn hint(&self) -> Option<Hint> {
+        let text = match self {
+            Self::Missing {
+                file: "pack.toml", ..
+            } => "`mbhost pack init` makes a crate that has one",
+            Self::Missing { .. } | Self::NotAFolder { .. } => {
+                "give the folder of a pack's crate, or make one with `mbhost pack init`"
+            }
+            Self::NoTool { .. } => "https://rustup.rs installs both `cargo` and `rustc`",
+            Self::NoTarget { .. } => {
+                "with rustup: `rustup target add wasm32-unknown-unknown`; Debian and Ubuntu: \
+                 `libstd-rust-dev-wasm32`; Fedora: `rust-std-static-wasm32-unknown-unknown`; \
+                 Arch and Alpine: `rust-wasm`"
+            }
+            Self::Cargo { .. } => "cargo's own words stand above",
+            Self::NoModule { .. } => "`[lib]` in Cargo.toml needs `crate-type = [\"cdylib\"]`",
+            Self::Component { .. } => {
+                "a pack imports nothing but what `modularbase_pack` does; the crate may depend \
+                 on one that expects a browser or an operating system"
+            }
+            Self::Unfit { .. } => {
+                "`[model]` in pack.toml says which weights the pack declares, and their shapes"
+            }
+            Self::Trained { .. } => {
+                "keep them with `--weights FILE`, which takes a pack too; or choose another \
+                 `--out`, or remove the file"
+            }
+            Self::Manifest(error) => return error.hint(),
+            Self::Pack(error) => return error.hint(),
+            Self::Gguf(error) => return error.hint(),
+            _ => return None,
+        };
+        Some(Hint::new(text))
+    }
+}
+
+fn because(reason: &str) -> String {
+    match reason {
+        "" => String::new(),
+        reason => format!(": {reason}"),
+    }
+}
+
+fn more(others: &usize) -> String {
+    match others {
+        0 => String::new(),
+        1 => "; one more does not fit".to_owned(),
+        n => format!("; {n} more do not fit"),
+    }
+}

@@ -1,0 +1,325 @@
+//! What is written behind a component: which weights, of which type, from where.
+//!
+//! [`choose`] decides it from what the pack declares, before anything is written; then
+//! [`Chosen::shards`] makes GGUF files of it that are written a run of rows at a time, so that
+//! weights never are in memory as a whole.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Write};
+
+use modularbase_format::gguf::{GgufWriteError, GgufWriter, Value};
+use modularbase_format::manifest::ModelValue;
+use modularbase_format::{Manifest, WeightType};
+
+use super::given::{Given, Tensor};
+use super::seeded::Numbers;
+use super::{BuildError, Measured};
+use crate::plan::{Catalog, Weight};
+use crate::tensor::{floats, quantize};
+
+/// How many weights a section may take: a section ends at 4 GiB, and its header needs room.
+const SHARD_BYTES: u64 = 3 << 30;
+
+/// Numbers that are made or converted at a time: whole blocks of every type.
+const RUN: usize = 1 << 16;
+
+/// How many names a warning repeats.
+const SHOWN: usize = 3;
+
+/// Where weights come from.
+#[derive(Clone, Copy)]
+pub(super) enum Source<'a> {
+    Given(&'a Given),
+    Seeded(u64),
+}
+
+/// What will be written.
+pub(super) struct Chosen<'a> {
+    weights: Vec<Entry<'a>>,
+    pub(super) warnings: Vec<String>,
+}
+
+struct Entry<'a> {
+    name: String,
+    shape: Vec<usize>,
+    kind: WeightType,
+    from: From<'a>,
+}
+
+enum From<'a> {
+    Seed(Numbers),
+    /// Bytes of a type: the entry's own, or one that is converted to it.
+    Bytes(WeightType, &'a [u8]),
+}
+
+/// Chooses a source and a type for each declared weight.
+pub(super) fn choose<'a>(
+    declared: &[Weight],
+    manifest: &Manifest,
+    source: Source<'a>,
+    wanted: Option<WeightType>,
+) -> Result<Chosen<'a>, BuildError> {
+    match source {
+        Source::Seeded(seed) => Ok(Chosen::seeded(declared, manifest, seed, wanted)),
+        Source::Given(given) => Chosen::given(declared, manifest, given, wanted),
+    }
+}
+
+impl<'a> Chosen<'a> {
+    fn seeded(
+        declared: &[Weight],
+        manifest: &Manifest,
+        seed: u64,
+        wanted: Option<WeightType>,
+    ) -> Self {
+        let entry = |weight: &Weight| Entry {
+            name: weight.name.clone(),
+            shape: weight.shape.clone(),
+            kind: stored(&weight.shape, WeightType::F32, wanted),
+            from: From::Seed(Numbers::new(seed, &weight.name, weight.init)),
+        };
+        let unmade = manifest.route.signature.iter();
+        let unmade = unmade.filter(|name| declared.iter().all(|it| it.name != **name));
+        Self {
+            weights: declared.iter().map(entry).collect(),
+            warnings: unmade
+                .map(|name| {
+                    format!("the signature `{name}` is not there: it comes with trained weights")
+                })
+                .collect(),
+        }
+    }
+
+    fn given(
+        declared: &[Weight],
+        manifest: &Manifest,
+        given: &'a Given,
+        wanted: Option<WeightType>,
+    ) -> Result<Self, BuildError> {
+        let mut tensors = given.tensors()?;
+        let mut weights = Vec::new();
+        let mut faults = Vec::new();
+        for weight in declared {
+            match fit(weight, tensors.remove(&weight.name), wanted) {
+                Ok(entry) => weights.push(entry),
+                Err(fault) => faults.push(fault),
+            }
+        }
+        // A signature is read by routers, not by the pack's own networks.
+        let signature = manifest.route.signature.as_ref();
+        let is_missing = |name: &&String| weights.iter().all(|it| it.name != **name);
+        if let Some(name) = signature.filter(is_missing) {
+            match tensors.remove(name) {
+                None => faults.push(format!(
+                    "tensor `{name}` is missing, which pack.toml names as the signature"
+                )),
+                Some(Tensor {
+                    kind: Err(kind), ..
+                }) => {
+                    faults.push(format!(
+                        "tensor `{name}` is {kind}, expected F32, F16 or BF16"
+                    ));
+                }
+                Some(tensor) => weights.extend(tensor.as_it_is(name)),
+            }
+        }
+        if let Some(reason) = faults.first() {
+            return Err(BuildError::Unfit {
+                path: given.path.clone(),
+                reason: reason.clone(),
+                others: faults.len() - 1,
+            });
+        }
+        Ok(Self {
+            weights,
+            warnings: unused(&tensors).into_iter().collect(),
+        })
+    }
+
+    /// Names, types and shapes, as a pack will find them in its file.
+    pub(super) fn catalog(&self) -> Catalog {
+        let entry = |it: &Entry<'_>| (it.name.clone(), (it.kind, it.shape.clone()));
+        Catalog::Given(self.weights.iter().map(entry).collect())
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.weights.iter().map(Entry::bytes).sum()
+    }
+
+    pub(super) fn parameters(&self) -> u64 {
+        self.weights.iter().map(Entry::elements).sum()
+    }
+
+    /// GGUF files of all that was chosen, none larger than a section can be. The first says
+    /// what the pack is; there is one even when there are no weights.
+    pub(super) fn shards(
+        self,
+        manifest: &Manifest,
+        measured: &[Measured],
+    ) -> Result<Vec<GgufWriter<'a>>, BuildError> {
+        let mut first = GgufWriter::new();
+        first.metadata("general.architecture", "modularbase-pack")?;
+        first.metadata("general.name", manifest.name.as_str())?;
+        for (key, value) in &manifest.model {
+            first.metadata(format!("modularbase.model.{key}"), gguf_value(value))?;
+        }
+        for it in measured {
+            it.write(&mut first)?;
+        }
+        let (mut done, mut shard, mut held) = (Vec::new(), first, 0);
+        for entry in self.weights {
+            let bytes = entry.bytes();
+            if held > 0 && held + bytes > SHARD_BYTES {
+                done.push(std::mem::take(&mut shard));
+                held = 0;
+            }
+            held += bytes;
+            entry.write(&mut shard)?;
+        }
+        done.push(shard);
+        Ok(done)
+    }
+}
+
+/// The type that a weight is stored as: the wanted one, where it is a matrix of whole blocks.
+fn stored(shape: &[usize], own: WeightType, wanted: Option<WeightType>) -> WeightType {
+    let row = shape.last().copied().unwrap_or(0);
+    match wanted {
+        Some(kind) if shape.len() >= 2 && row.is_multiple_of(kind.block_len()) => kind,
+        _ => own,
+    }
+}
+
+/// A declared weight over the tensor that a file has for it, or why that does not fit.
+fn fit<'a>(
+    weight: &Weight,
+    tensor: Option<Tensor<'a>>,
+    wanted: Option<WeightType>,
+) -> Result<Entry<'a>, String> {
+    let Weight { name, shape, .. } = weight;
+    let Some(tensor) = tensor else {
+        return Err(format!("weight `{name}` is missing, expected {shape:?}"));
+    };
+    let found = &tensor.shape;
+    if found != shape {
+        return Err(format!("weight `{name}` is {found:?}, expected {shape:?}"));
+    }
+    let own = match tensor.kind {
+        Ok(own) => own,
+        Err(kind) => {
+            return Err(format!(
+                "weight `{name}` is {kind}, expected F32, F16 or BF16"
+            ));
+        }
+    };
+    let kind = stored(shape, own, wanted);
+    if kind != own && own.block_len() > 1 {
+        return Err(format!(
+            "weight `{name}` is {own} already, expected F32, F16 or BF16 to make {kind} of"
+        ));
+    }
+    Ok(Entry {
+        name: name.clone(),
+        shape: shape.clone(),
+        kind,
+        from: From::Bytes(own, tensor.bytes),
+    })
+}
+
+fn unused(tensors: &BTreeMap<String, Tensor<'_>>) -> Option<String> {
+    let names: BTreeSet<String> = tensors
+        .keys()
+        .map(|it| crate::pack::log::escaped(it))
+        .collect();
+    let shown: Vec<String> = names
+        .iter()
+        .take(SHOWN)
+        .map(|it| format!("`{it}`"))
+        .collect();
+    let shown = shown.join(", ");
+    match names.len() {
+        0 => None,
+        1 => Some(format!(
+            "tensor {shown} is not declared by the pack and was left out"
+        )),
+        n if n <= SHOWN => Some(format!(
+            "{n} tensors are not declared by the pack and were left out: {shown}"
+        )),
+        n => Some(format!(
+            "{n} tensors are not declared by the pack and were left out: {shown} and more"
+        )),
+    }
+}
+
+impl<'a> Tensor<'a> {
+    fn as_it_is(self, name: &str) -> Option<Entry<'a>> {
+        let kind = self.kind.ok()?;
+        Some(Entry {
+            name: name.to_owned(),
+            shape: self.shape,
+            kind,
+            from: From::Bytes(kind, self.bytes),
+        })
+    }
+}
+
+impl<'a> Entry<'a> {
+    fn elements(&self) -> u64 {
+        self.shape.iter().map(|&n| n as u64).product()
+    }
+
+    fn bytes(&self) -> u64 {
+        self.kind.bytes(self.elements()).unwrap_or(u64::MAX)
+    }
+
+    fn write(self, gguf: &mut GgufWriter<'a>) -> Result<(), GgufWriteError> {
+        let (kind, elements) = (self.kind, self.elements());
+        match self.from {
+            From::Bytes(own, bytes) if own == kind => {
+                gguf.tensor(self.name, &self.shape, kind, bytes)?;
+            }
+            From::Bytes(own, bytes) => {
+                let size = own.bytes(RUN as u64).unwrap_or_default() as usize;
+                gguf.tensor_from(self.name, &self.shape, kind, move |out| {
+                    bytes.chunks(size.max(1)).try_for_each(|run| {
+                        let numbers = floats(own, run);
+                        put(out, kind, &numbers.ok_or_else(odd)?)
+                    })
+                })?;
+            }
+            From::Seed(mut numbers) => {
+                gguf.tensor_from(self.name, &self.shape, kind, move |out| {
+                    let mut left = elements;
+                    while left > 0 {
+                        let run = left.min(RUN as u64);
+                        let run_numbers: Vec<f32> = (0..run).map(|_| numbers.next()).collect();
+                        put(out, kind, &run_numbers)?;
+                        left -= run;
+                    }
+                    Ok(())
+                })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn put(out: &mut dyn Write, kind: WeightType, numbers: &[f32]) -> io::Result<()> {
+    out.write_all(&quantize(kind, numbers).ok_or_else(odd)?)
+}
+
+/// Rows are whole blocks and so is a run, so a run always has its bytes.
+fn odd() -> io::Error {
+    io::Error::other("a run of numbers is no whole number of blocks")
+}
+
+fn gguf_value(value: &ModelValue) -> Value {
+    match value {
+        ModelValue::Text(text) => Value::from(text.as_str()),
+        ModelValue::Integer(n) => Value::from(*n),
+        ModelValue::Float(n) => Value::from(*n),
+        ModelValue::Boolean(truth) => Value::from(*truth),
+        // As the code sees it: lists may hold values of several kinds, GGUF's may not.
+        ModelValue::List(_) => Value::from(value.to_string()),
+    }
+}

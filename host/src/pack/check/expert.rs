@@ -1,0 +1,280 @@
+//! What an expert must do: give every row the bits it has alone, whatever it arrives with.
+
+use std::time::{Duration, Instant};
+
+use super::toy::{LENGTHS, Out, Toy};
+use super::{Bench, Book, Finding, Times, failed, found, passed, warned};
+use crate::pack::measured::variants;
+use crate::pack::{GuestExpert, Outcome, Used};
+use crate::plan::Op;
+use crate::roles::Failure;
+
+/// How many steps of one row are timed.
+const TIMED: usize = 21;
+
+/// Rows of a chunk: no divisor of a block of keys.
+const CHUNK: usize = 9;
+
+/// What needs a run of the expert.
+const AFTER_A_RUN: [&str; 7] = [
+    "shapes",
+    "finite",
+    "deterministic",
+    "row-invariant",
+    "cached",
+    "identity",
+    "limits",
+];
+
+pub(super) fn check(bench: &Bench, book: &mut Book, times: &mut Times) {
+    let Some(mut expert) = loads(bench, book, times) else {
+        skip_all(book, &["runs"], "it does not load");
+        return skip_all(book, &AFTER_A_RUN, "it does not load");
+    };
+    let loading = expert.used();
+    let toy = Toy::new(bench.width(), expert.plans());
+    times.batch_rows = toy.rows();
+    let begun = Instant::now();
+    let whole = match toy.whole(&mut expert, 0) {
+        Ok(whole) => whole,
+        Err(failure) => {
+            book.add("runs", begun, failure.into());
+            return skip_all(book, &AFTER_A_RUN, "it does not run");
+        }
+    };
+    let running = expert.used();
+    let detail = format!("{} sequences of {}", LENGTHS.len(), lengths());
+    book.add("runs", begun, passed(detail));
+    toy.forget(&mut expert, 0);
+
+    book.check("shapes", || Ok(shapes(&toy, &whole)));
+    book.check("finite", || Ok(finite(&whole)));
+    book.check("deterministic", || {
+        deterministic(bench, &toy, &whole, times)
+    });
+    book.check("row-invariant", || {
+        let alone = toy.alone(&mut expert, 1)?;
+        toy.forget(&mut expert, 1);
+        Ok(same(
+            &whole,
+            &alone,
+            toy.width(),
+            "every row has the bits it has alone",
+            "in the batch, alone",
+        ))
+    });
+    book.check("cached", || cached(&mut expert, &toy, &whole));
+    book.check("identity", || Ok(identity(bench, &toy, &whole)));
+    book.check("limits", || Ok(limits(bench, loading, running)));
+    times.one_row = one_row(&mut expert, &toy);
+    for variant in variants(bench.pack.manifest()).flatten() {
+        book.check(&format!("variant {variant}"), || {
+            let mut expert = bench.load(Some(variant))?;
+            let out = toy.whole(&mut expert, 0)?;
+            Ok(match &shapes(&toy, &out).outcome {
+                Outcome::Passed => passed("loads and runs"),
+                _ => shapes(&toy, &out),
+            })
+        });
+    }
+}
+
+impl Bench {
+    fn width(&self) -> usize {
+        self.pack.manifest().base.width as usize
+    }
+
+    fn load(&self, variant: Option<&str>) -> Result<GuestExpert, Failure> {
+        self.pack.expert(&self.device, &self.ledger, variant)
+    }
+}
+
+fn skip_all(book: &mut Book, names: &[&str], why: &str) {
+    for name in names {
+        book.skip(name, why);
+    }
+}
+
+fn loads(bench: &Bench, book: &mut Book, times: &mut Times) -> Option<GuestExpert> {
+    let begun = Instant::now();
+    let expert = match bench.load(None) {
+        Ok(expert) => expert,
+        Err(failure) => {
+            book.add("loads", begun, failure.into());
+            return None;
+        }
+    };
+    times.load = Some(begun.elapsed());
+    let count = |each: fn(&crate::plan::Plan) -> usize| -> usize {
+        expert.plans().iter().map(|plan| each(plan)).sum()
+    };
+    let detail = format!(
+        "{} weights, {} operations, {} attentions",
+        count(|plan| plan.weights().len()),
+        count(|plan| plan.nodes().len()),
+        count(|plan| plan.lanes().len()),
+    );
+    book.add("loads", begun, passed(detail));
+    Some(expert)
+}
+
+fn lengths() -> String {
+    let texts: Vec<String> = LENGTHS.iter().map(usize::to_string).collect();
+    format!("{} rows in one step", texts.join(", "))
+}
+
+fn shapes(toy: &Toy, out: &Out) -> Finding {
+    let (rows, width) = (toy.rows(), toy.width());
+    let numbers: usize = out.iter().map(Vec::len).sum();
+    match numbers == rows * width {
+        true => passed(format!("[{rows}, {width}] in and out")),
+        false => failed(format!(
+            "{numbers} numbers came out, expected [{rows}, {width}]"
+        )),
+    }
+}
+
+fn finite(out: &Out) -> Finding {
+    let largest = out.iter().flatten().fold(0f32, |most, x| most.max(x.abs()));
+    match out.iter().flatten().all(|x| x.is_finite()) {
+        true => passed(format!("the largest number is {largest:.3}")),
+        false => failed("some numbers are not finite"),
+    }
+}
+
+fn deterministic(
+    bench: &Bench,
+    toy: &Toy,
+    whole: &Out,
+    times: &mut Times,
+) -> Result<Finding, Failure> {
+    let mut other = bench.load(None)?;
+    let begun = Instant::now();
+    let again = toy.whole(&mut other, 0)?;
+    times.batch = Some(begun.elapsed());
+    Ok(same(
+        whole,
+        &again,
+        toy.width(),
+        "two fresh guests give the same bits",
+        "in one guest, in another",
+    ))
+}
+
+/// Whether rows arrive in one step, in chunks, or one by one, and are cut back and come again.
+fn cached(expert: &mut GuestExpert, toy: &Toy, whole: &Out) -> Result<Finding, Failure> {
+    let mixes = expert
+        .plans()
+        .iter()
+        .flat_map(|plan| plan.nodes())
+        .find_map(|node| match node.op {
+            Op::Mix { .. } => Some("mix"),
+            Op::Pool { .. } => Some("pool"),
+            _ => None,
+        });
+    if let Some(op) = mixes {
+        let why = format!("`{op}` sees the rows of one step only, so steps of other sizes differ");
+        return Ok(found(Outcome::Skipped, why));
+    }
+    for (run, rows, what) in [(2, CHUNK, "in chunks"), (3, 1, "row by row")] {
+        let parts = toy.in_chunks(expert, run, rows)?;
+        toy.forget(expert, run);
+        let finding = same(
+            whole,
+            &parts,
+            toy.width(),
+            "",
+            &format!("in one step, {what}"),
+        );
+        if finding.outcome != Outcome::Passed {
+            return Ok(finding);
+        }
+    }
+    let keep = 40;
+    let again = toy.cut_back(expert, 4, keep)?;
+    toy.forget(expert, 4);
+    let last = whole.last().and_then(|it| it.get(keep * toy.width()..));
+    let last = last.unwrap_or_default().to_vec();
+    Ok(same(
+        &vec![last],
+        &vec![again],
+        toy.width(),
+        "one step, chunks, row by row, and cut back: the same bits",
+        "in one step, after it was cut back",
+    ))
+}
+
+fn identity(bench: &Bench, toy: &Toy, out: &Out) -> Finding {
+    let manifest = bench.pack.manifest();
+    if manifest.trained {
+        return found(Outcome::Skipped, "the pack is trained");
+    }
+    let hidden = toy.hidden();
+    let pairs = out.iter().flatten().zip(hidden.iter().flatten());
+    let furthest = pairs.fold(0f32, |most, (y, u)| most.max((y - u).abs()));
+    match furthest {
+        0.0 => passed("untrained, it gives back what it is given"),
+        _ => warned(format!(
+            "untrained, it moves a number by up to {furthest:.3}"
+        ))
+        .hint("end what is added to the hidden state in a weight that starts as `Init::Zeros`"),
+    }
+}
+
+fn limits(bench: &Bench, loading: Used, running: Used) -> Finding {
+    let limits = bench.pack.sandbox.limits();
+    let memory = bench.pack.manifest().limits.memory;
+    let memory = memory.unwrap_or(limits.memory_bytes as u64);
+    let share = |used: u64, most: u64| 100.0 * used as f64 / most.max(1) as f64;
+    let load = share(loading.fuel, limits.load.fuel);
+    let forward = share(running.fuel, limits.forward.fuel);
+    let held = share(running.memory, memory);
+    let detail = format!(
+        "{load:.2} % of the fuel of `load` ({}), {forward:.2} % of that of `forward` ({}), \
+         {held:.1} % of the memory ({} bytes)",
+        loading.fuel, running.fuel, running.memory
+    );
+    match [load, forward, held].iter().all(|it| *it < 80.0) {
+        true => passed(detail),
+        false => warned(detail).hint("a guest that reaches a limit ends"),
+    }
+}
+
+/// The time of a step of one row: the median of several.
+fn one_row(expert: &mut GuestExpert, toy: &Toy) -> Option<Duration> {
+    let mut times = Vec::new();
+    for run in 0..TIMED as u64 {
+        let begun = Instant::now();
+        toy.one(expert, 10 + run).ok()?;
+        times.push(begun.elapsed());
+        toy.forget(expert, 10 + run);
+    }
+    times.sort();
+    times.get(TIMED / 2).copied()
+}
+
+/// Compares bit for bit.
+fn same(one: &Out, other: &Out, width: usize, words: &str, which: &str) -> Finding {
+    for (sequence, (one, other)) in one.iter().zip(other).enumerate() {
+        if one.len() != other.len() {
+            return failed(format!(
+                "sequence {sequence} has {} and {} numbers: {which}",
+                one.len(),
+                other.len()
+            ));
+        }
+        let differs = |(a, b): (&f32, &f32)| a.to_bits() != b.to_bits();
+        if let Some(at) = one.iter().zip(other).position(differs) {
+            let (row, column) = (at / width, at % width);
+            let (a, b) = (one.get(at), other.get(at));
+            let (a, b) = (
+                a.copied().unwrap_or_default(),
+                b.copied().unwrap_or_default(),
+            );
+            return failed(format!(
+                "row {row} of sequence {sequence} has {a:e} and {b:e} at {column}: {which}"
+            ));
+        }
+    }
+    passed(words)
+}
