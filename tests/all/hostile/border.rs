@@ -13,10 +13,14 @@ pub fn cases() -> Vec<Case> {
             "`load` too much data is being copied",
         ),
         of("text that is not UTF-8", Breach, "`load` "),
-        of(
+        Case::expert_within(
+            "border",
             "a list of millions",
             Breach,
             "`load` too much data is being copied",
+            |limits| {
+                limits.load.fuel *= 10;
+            },
         ),
         of(
             "a shape of millions",

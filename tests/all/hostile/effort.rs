@@ -48,12 +48,7 @@ pub fn cases() -> Vec<Case> {
             "(func $deeper (call $deeper))",
             "(call $deeper)",
         ),
-        Case::expert(
-            "effort",
-            "hoard",
-            Breach,
-            "bytes of memory, the limit is 67108864",
-        ),
+        patient("hoard", "bytes of memory, the limit is 67108864"),
         Case::expert_with(
             "effort",
             "allocate 8 MiB",
