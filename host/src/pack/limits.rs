@@ -47,7 +47,8 @@ pub struct Work {
 pub struct CodeLimits {
     /// The component without its weights.
     pub bytes: usize,
-    /// What compiling its core modules is told to take, about a microsecond a unit.
+    /// What compiling its core modules may take, as told from the code before: about a
+    /// microsecond a unit.
     pub effort: u64,
     /// Core modules, components and their instances.
     pub parts: usize,

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
-use modularbase::pack::{Limits, Pack, PackError, Sandbox};
+use modularbase::pack::{Limits, PackError, Sandbox};
 use modularbase::roles::Failure;
 
 use super::world::{DEADLINE, World, limits};
@@ -140,7 +140,6 @@ impl Case {
 
     /// Does it, and looks at what the host is afterwards.
     pub fn run(self, world: &World) -> Row {
-        eprintln!("RUN {}", self.behaviour);
         let held = world.ledger.owners();
         let mut watch = Instant::now();
         let done = (self.act)(world, &mut watch);
@@ -284,16 +283,5 @@ impl From<Failure> for Ended {
         };
         let message = failure.to_string();
         Self { end, message }
-    }
-}
-
-/// What a pack says when it must not open.
-pub fn refused(opened: Result<Pack, PackError>) -> Ended {
-    match opened {
-        Ok(_) => Ended {
-            end: End::Nothing,
-            message: String::new(),
-        },
-        Err(error) => error.into(),
     }
 }

@@ -6,6 +6,9 @@ use super::case::End::{NotOpened, Nothing, Refusal, Unsound};
 use super::world::good;
 use crate::support::{Source, component, expert, guest};
 
+/// How a component begins.
+const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
+
 /// Exports of ours, without a function in them.
 const EMPTY: &str = r#"(instance $e) (export "modularbase:pack/expert@0.1.0" (instance $e))"#;
 
@@ -198,11 +201,11 @@ fn bombs() -> Vec<Case> {
                 "0 1 ".repeat(50_000)
             )),
         ),
-        of(
+        Case::open(
             "1000 functions of 50000 locals",
             NotOpened,
             long,
-            &locals(50_000).repeat(1_000),
+            Source::new("bomb", &many_locals(1_000)),
         ),
         of(
             "50 functions of 50000 locals",
@@ -255,13 +258,38 @@ fn bombs() -> Vec<Case> {
     ]
 }
 
+/// A section of a module or a component, or a body in a code section without its id.
+fn section(id: Option<u8>, content: &[u8]) -> Vec<u8> {
+    let mut bytes: Vec<u8> = id.into_iter().collect();
+    let mut len = content.len();
+    while len >= 0x80 {
+        bytes.push(0x80 | (len & 0x7f) as u8);
+        len >>= 7;
+    }
+    bytes.push(len as u8);
+    bytes.extend(content);
+    bytes
+}
+
 /// Components in each other; no text goes as deep.
 fn nested(depth: usize) -> Vec<u8> {
-    let preamble = b"\0asm\x0d\0\x01\0";
-    (0..depth).fold(preamble.to_vec(), |inner, _| {
-        let len = [0x80 | (inner.len() & 0x7f) as u8, (inner.len() >> 7) as u8];
-        [&preamble[..], &[4], &len, &inner].concat()
+    (0..depth).fold(COMPONENT.to_vec(), |inner, _| {
+        [COMPONENT, &section(Some(4), &inner)].concat()
     })
+}
+
+/// Up to 16,383 functions of 50,000 locals each, whose text would be immense.
+fn many_locals(functions: usize) -> Vec<u8> {
+    let count = [0x80 | (functions & 0x7f) as u8, (functions >> 7) as u8];
+    // One group of 50,000 times i64, and the end.
+    let body = section(None, &[1, 0xd0, 0x86, 0x03, 0x7e, 0x0b]);
+    let module = [
+        b"\0asm\x01\0\0\0".to_vec(),
+        section(Some(1), &[1, 0x60, 0, 0]),
+        section(Some(3), &[&count[..], &vec![0; functions]].concat()),
+        section(Some(10), &[&count[..], &body.repeat(functions)].concat()),
+    ];
+    [COMPONENT, &section(Some(1), &module.concat())].concat()
 }
 
 /// A function with `ifs` branches across which `variables` are alive.

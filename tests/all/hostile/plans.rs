@@ -1,5 +1,7 @@
 //! Networks and numbers that break the rules.
 
+use std::time::Instant;
+
 use modularbase::roles::Expert;
 use modularbase_format::WeightType;
 
@@ -143,26 +145,22 @@ pub fn cases() -> Vec<Case> {
             "`forward` returned [1, 8], expected [3, 8]",
         ),
         number("tokens", Refusal, "tokens are good for `embed` alone"),
-        scratch(),
+        beyond_memory("much scratch", 20_000),
+        beyond_memory("hoard tensors", 1_000),
     ]
 }
 
 /// A step for which there is no memory is refused; a smaller one runs in the same guest.
-fn scratch() -> Case {
-    let source = told("plans", "much scratch");
-    Case::new(
-        "more scratch than there is",
-        Refusal,
-        "memory: `scratch` wants",
-        move |world, watch| {
-            let pack = source.try_open(&world.sandbox)?;
-            let mut expert = pack.expert(&world.device, &world.ledger, None)?;
-            *watch = std::time::Instant::now();
-            let many = 20_000;
-            let refused = expert.begin(&step(&[(1, 0, many)]), &rows(many, 1)).wait();
-            let few = expert.begin(&step(&[(1, 0, 3)]), &rows(3, 1)).wait();
-            assert_eq!(few.map(|out| out.rows()), Ok(3));
-            Ok(refused.map(drop)?)
-        },
-    )
+fn beyond_memory(behave: &'static str, many: usize) -> Case {
+    let source = told("plans", behave);
+    let words = "memory: `scratch` wants";
+    Case::new(behave, Refusal, words, move |world, watch| {
+        let pack = source.try_open(&world.sandbox)?;
+        let mut expert = pack.expert(&world.device, &world.ledger, None)?;
+        *watch = Instant::now();
+        let refused = expert.begin(&step(&[(1, 0, many)]), &rows(many, 1)).wait();
+        let few = expert.begin(&step(&[(1, 0, 3)]), &rows(3, 1)).wait();
+        assert_eq!(few.map(|out| out.rows()), Ok(3));
+        Ok(refused.map(drop)?)
+    })
 }

@@ -61,6 +61,7 @@ fn describe(net: &Network, behaviour: &str) -> Result<Plan> {
             let wide = wide.add(&wide.scale(0.0)?)?;
             return net.finish(&wide.slice(0, net.width())?);
         }
+        "hoard tensors" => return net.finish(&hidden.concat(&[&hidden; 255])?),
         "options nobody knows" => {
             let how = Attention::new(4_000_000_000);
             drop(hidden.attend("a", &hidden, &hidden, &how)?);
@@ -88,6 +89,12 @@ impl Expert for Plans {
             "run twice" => {
                 let once = self.plan.run(step, &[&hidden])?;
                 return self.plan.run(step, &[&once]);
+            }
+            "hoard tensors" => {
+                let run = |_| self.plan.run(step, &[&hidden]);
+                let all = (0..60).map(run).collect::<Result<Vec<_>>>()?;
+                drop(all);
+                return Ok(hidden);
             }
             "no input" => return self.plan.run(step, &[]),
             "two inputs" => return self.plan.run(step, &[&hidden, &hidden]),
