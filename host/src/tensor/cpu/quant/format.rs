@@ -4,7 +4,12 @@
 //! The layouts are those of llama.cpp's `ggml-common.h`; blocks are plain bytes, so they may
 //! lie at any address.
 
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::__m256i;
+
 use super::super::dense::half_to_float;
+#[cfg(target_arch = "x86_64")]
+use super::vector;
 
 /// The scales of a block's groups: of each group's first and second half, and what is added.
 pub struct Scales<const GROUPS: usize> {
@@ -26,6 +31,13 @@ pub trait Format: 'static {
 
     /// The whole numbers of a group.
     fn numbers(block: &Self::Block, group: usize) -> [i8; 32];
+
+    /// The same in a vector.
+    ///
+    /// # Safety
+    /// The processor has AVX2.
+    #[cfg(target_arch = "x86_64")]
+    unsafe fn vector(block: &Self::Block, group: usize) -> __m256i;
 }
 
 #[inline(always)]
@@ -91,6 +103,13 @@ impl Format for Q8_0 {
         }
         all
     }
+
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    unsafe fn vector(block: &Self::Block, _: usize) -> __m256i {
+        // SAFETY: the caller's.
+        unsafe { vector::whole(block, 2) }
+    }
 }
 
 /// `[scale 2][nibbles 16]`.
@@ -109,6 +128,13 @@ impl Format for Q4_0 {
     #[inline(always)]
     fn numbers(block: &Self::Block, _: usize) -> [i8; 32] {
         minus(nibbles(&block[2..]), 8)
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    unsafe fn vector(block: &Self::Block, _: usize) -> __m256i {
+        // SAFETY: the caller's.
+        unsafe { vector::minus(vector::nibbles(block, 2), 8) }
     }
 }
 
@@ -129,6 +155,13 @@ impl Format for Q4_1 {
     fn numbers(block: &Self::Block, _: usize) -> [i8; 32] {
         nibbles(&block[4..])
     }
+
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    unsafe fn vector(block: &Self::Block, _: usize) -> __m256i {
+        // SAFETY: the caller's.
+        unsafe { vector::nibbles(block, 4) }
+    }
 }
 
 /// `[scale 2][fifth bits 4][nibbles 16]`.
@@ -148,6 +181,18 @@ impl Format for Q5_0 {
     fn numbers(block: &Self::Block, _: usize) -> [i8; 32] {
         minus(fifths(&block[2..6], nibbles(&block[6..])), 16)
     }
+
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    unsafe fn vector(block: &Self::Block, _: usize) -> __m256i {
+        // SAFETY: the caller's.
+        unsafe {
+            vector::minus(
+                vector::or(vector::nibbles(block, 6), vector::fifths(block, 2)),
+                16,
+            )
+        }
+    }
 }
 
 /// `[scale 2][offset 2][fifth bits 4][nibbles 16]`.
@@ -166,6 +211,13 @@ impl Format for Q5_1 {
     #[inline(always)]
     fn numbers(block: &Self::Block, _: usize) -> [i8; 32] {
         fifths(&block[4..8], nibbles(&block[8..]))
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    unsafe fn vector(block: &Self::Block, _: usize) -> __m256i {
+        // SAFETY: the caller's.
+        unsafe { vector::or(vector::nibbles(block, 8), vector::fifths(block, 4)) }
     }
 }
 
@@ -222,6 +274,13 @@ impl Format for Q4K {
         }
         all
     }
+
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    unsafe fn vector(block: &Self::Block, group: usize) -> __m256i {
+        // SAFETY: the caller's.
+        unsafe { vector::halves(block, 16 + 32 * (group / 2), group % 2 == 1) }
+    }
 }
 
 /// `[scales 16][fifth bits 32][nibbles 128]`: bit `g` of a byte of fifth bits is group `g`'s.
@@ -247,6 +306,17 @@ impl Format for Q5K {
             all[i] = ((bytes[i] >> shift & 15) | ((fifth[i] >> group & 1) << 4)) as i8;
         }
         all
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    unsafe fn vector(block: &Self::Block, group: usize) -> __m256i {
+        // SAFETY: the caller's.
+        unsafe {
+            let fifths = vector::fifths_of(block, 16, group);
+            let numbers = vector::halves(block, 48 + 32 * (group / 2), group % 2 == 1);
+            vector::or(numbers, fifths)
+        }
     }
 }
 
@@ -284,5 +354,17 @@ impl Format for Q6K {
             all[i] = number as i8 - 32;
         }
         all
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    unsafe fn vector(block: &Self::Block, group: usize) -> __m256i {
+        // SAFETY: the caller's.
+        unsafe {
+            let (side, part) = (group / 4, group % 4);
+            let numbers = vector::halves(block, 64 * side + 32 * (part % 2), part >= 2);
+            let upper = vector::sixths_of(block, 128 + 32 * side, part);
+            vector::minus(vector::or(numbers, upper), 32)
+        }
     }
 }

@@ -110,8 +110,7 @@ macro_rules! tile {
                         let block = &*w.add(c * self.w_stride + at);
                         let of = F::scales(block);
                         for group in 0..F::GROUPS {
-                            let q = F::numbers(block, group);
-                            let q = _mm256_loadu_si256(q.as_ptr().cast());
+                            let q = F::vector(block, group);
                             let size = _mm256_abs_epi8(q);
                             let [low, high] = of.halves[group];
                             let scale = _mm256_set_m128(_mm_set1_ps(high), _mm_set1_ps(low));
