@@ -26,13 +26,18 @@ pub trait Format: 'static {
     /// Whether there are offsets.
     const OFFSETS: bool;
 
+    /// What is taken from the numbers of [`Format::vector`].
+    const BIAS: u8;
+    /// Whether a group's halves have scales of their own.
+    const HALVES: bool;
+
     /// The scales, of as many groups as there are.
-    fn scales(block: &Self::Block) -> Scales<8>;
+    fn scales<H: Half>(block: &Self::Block) -> Scales<8>;
 
     /// The whole numbers of a group.
     fn numbers(block: &Self::Block, group: usize) -> [i8; 32];
 
-    /// The same in a vector.
+    /// The same in a vector, plus [`Format::BIAS`], so that none is below zero.
     ///
     /// # Safety
     /// The processor has AVX2.
@@ -40,9 +45,24 @@ pub trait Format: 'static {
     unsafe fn vector(block: &Self::Block, group: usize) -> __m256i;
 }
 
+/// How half-precision numbers are converted; every way gives the same.
+pub trait Half {
+    fn float(bits: u16) -> f32;
+}
+
+/// In plain arithmetic.
+pub struct Plain;
+
+impl Half for Plain {
+    #[inline(always)]
+    fn float(bits: u16) -> f32 {
+        half_to_float(bits)
+    }
+}
+
 #[inline(always)]
-fn half(block: &[u8], at: usize) -> f32 {
-    half_to_float(u16::from_le_bytes([block[at], block[at + 1]]))
+fn half<H: Half>(block: &[u8], at: usize) -> f32 {
+    H::float(u16::from_le_bytes([block[at], block[at + 1]]))
 }
 
 /// The scales of a block of one group.
@@ -89,10 +109,12 @@ impl Format for Q8_0 {
     type Block = [u8; 34];
     const GROUPS: usize = 1;
     const OFFSETS: bool = false;
+    const BIAS: u8 = 128;
+    const HALVES: bool = false;
 
     #[inline(always)]
-    fn scales(block: &Self::Block) -> Scales<8> {
-        one(half(block, 0), 0.0)
+    fn scales<H: Half>(block: &Self::Block) -> Scales<8> {
+        one(half::<H>(block, 0), 0.0)
     }
 
     #[inline(always)]
@@ -108,7 +130,7 @@ impl Format for Q8_0 {
     #[inline(always)]
     unsafe fn vector(block: &Self::Block, _: usize) -> __m256i {
         // SAFETY: the caller's.
-        unsafe { vector::whole(block, 2) }
+        unsafe { vector::from_signed(block, 2) }
     }
 }
 
@@ -119,10 +141,12 @@ impl Format for Q4_0 {
     type Block = [u8; 18];
     const GROUPS: usize = 1;
     const OFFSETS: bool = false;
+    const BIAS: u8 = 8;
+    const HALVES: bool = false;
 
     #[inline(always)]
-    fn scales(block: &Self::Block) -> Scales<8> {
-        one(half(block, 0), 0.0)
+    fn scales<H: Half>(block: &Self::Block) -> Scales<8> {
+        one(half::<H>(block, 0), 0.0)
     }
 
     #[inline(always)]
@@ -134,7 +158,7 @@ impl Format for Q4_0 {
     #[inline(always)]
     unsafe fn vector(block: &Self::Block, _: usize) -> __m256i {
         // SAFETY: the caller's.
-        unsafe { vector::minus(vector::nibbles(block, 2), 8) }
+        unsafe { vector::nibbles(block, 2) }
     }
 }
 
@@ -145,10 +169,12 @@ impl Format for Q4_1 {
     type Block = [u8; 20];
     const GROUPS: usize = 1;
     const OFFSETS: bool = true;
+    const BIAS: u8 = 0;
+    const HALVES: bool = false;
 
     #[inline(always)]
-    fn scales(block: &Self::Block) -> Scales<8> {
-        one(half(block, 0), half(block, 2))
+    fn scales<H: Half>(block: &Self::Block) -> Scales<8> {
+        one(half::<H>(block, 0), half::<H>(block, 2))
     }
 
     #[inline(always)]
@@ -171,10 +197,12 @@ impl Format for Q5_0 {
     type Block = [u8; 22];
     const GROUPS: usize = 1;
     const OFFSETS: bool = false;
+    const BIAS: u8 = 16;
+    const HALVES: bool = false;
 
     #[inline(always)]
-    fn scales(block: &Self::Block) -> Scales<8> {
-        one(half(block, 0), 0.0)
+    fn scales<H: Half>(block: &Self::Block) -> Scales<8> {
+        one(half::<H>(block, 0), 0.0)
     }
 
     #[inline(always)]
@@ -186,12 +214,7 @@ impl Format for Q5_0 {
     #[inline(always)]
     unsafe fn vector(block: &Self::Block, _: usize) -> __m256i {
         // SAFETY: the caller's.
-        unsafe {
-            vector::minus(
-                vector::or(vector::nibbles(block, 6), vector::fifths(block, 2)),
-                16,
-            )
-        }
+        unsafe { vector::or(vector::nibbles(block, 6), vector::fifths(block, 2)) }
     }
 }
 
@@ -202,10 +225,12 @@ impl Format for Q5_1 {
     type Block = [u8; 24];
     const GROUPS: usize = 1;
     const OFFSETS: bool = true;
+    const BIAS: u8 = 0;
+    const HALVES: bool = false;
 
     #[inline(always)]
-    fn scales(block: &Self::Block) -> Scales<8> {
-        one(half(block, 0), half(block, 2))
+    fn scales<H: Half>(block: &Self::Block) -> Scales<8> {
+        one(half::<H>(block, 0), half::<H>(block, 2))
     }
 
     #[inline(always)]
@@ -223,8 +248,8 @@ impl Format for Q5_1 {
 
 /// The scales that `Q4_K` and `Q5_K` share: `[scale 2][offset 2][six bits for each, packed 12]`.
 #[inline(always)]
-fn packed_scales(block: &[u8]) -> Scales<8> {
-    let (scale, offset) = (half(block, 0), half(block, 2));
+fn packed_scales<H: Half>(block: &[u8]) -> Scales<8> {
+    let (scale, offset) = (half::<H>(block, 0), half::<H>(block, 2));
     let word =
         |at: usize| u32::from_le_bytes([block[at], block[at + 1], block[at + 2], block[at + 3]]);
     let (a, b, c) = (word(4), word(8), word(12));
@@ -258,10 +283,12 @@ impl Format for Q4K {
     type Block = [u8; 144];
     const GROUPS: usize = 8;
     const OFFSETS: bool = true;
+    const BIAS: u8 = 0;
+    const HALVES: bool = false;
 
     #[inline(always)]
-    fn scales(block: &Self::Block) -> Scales<8> {
-        packed_scales(block)
+    fn scales<H: Half>(block: &Self::Block) -> Scales<8> {
+        packed_scales::<H>(block)
     }
 
     #[inline(always)]
@@ -290,10 +317,12 @@ impl Format for Q5K {
     type Block = [u8; 176];
     const GROUPS: usize = 8;
     const OFFSETS: bool = true;
+    const BIAS: u8 = 0;
+    const HALVES: bool = false;
 
     #[inline(always)]
-    fn scales(block: &Self::Block) -> Scales<8> {
-        packed_scales(block)
+    fn scales<H: Half>(block: &Self::Block) -> Scales<8> {
+        packed_scales::<H>(block)
     }
 
     #[inline(always)]
@@ -327,19 +356,22 @@ impl Format for Q6K {
     type Block = [u8; 210];
     const GROUPS: usize = 8;
     const OFFSETS: bool = false;
+    const BIAS: u8 = 32;
+    const HALVES: bool = true;
 
     #[inline(always)]
-    fn scales(block: &Self::Block) -> Scales<8> {
-        let scale = half(block, 208);
-        let mut all = Scales {
-            halves: [[0.0; 2]; 8],
-            offsets: [0.0; 8],
-        };
-        for group in 0..8 {
-            let of = |at: usize| scale * f32::from(block[192 + at] as i8);
-            all.halves[group] = [of(2 * group), of(2 * group + 1)];
+    fn scales<H: Half>(block: &Self::Block) -> Scales<8> {
+        let scale = half::<H>(block, 208);
+        let mut all = [0.0; 16];
+        for (all, &byte) in all.iter_mut().zip(&block[192..208]) {
+            *all = scale * f32::from(byte as i8);
         }
-        all
+        let mut halves = [[0.0; 2]; 8];
+        halves.as_flattened_mut().copy_from_slice(&all);
+        Scales {
+            halves,
+            offsets: [0.0; 8],
+        }
     }
 
     #[inline(always)]
@@ -364,7 +396,7 @@ impl Format for Q6K {
             let (side, part) = (group / 4, group % 4);
             let numbers = vector::halves(block, 64 * side + 32 * (part % 2), part >= 2);
             let upper = vector::sixths_of(block, 128 + 32 * side, part);
-            vector::minus(vector::or(numbers, upper), 32)
+            vector::or(numbers, upper)
         }
     }
 }

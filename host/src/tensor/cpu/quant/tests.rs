@@ -36,7 +36,7 @@ fn check<T: GgmlType, F: Format>() {
     let w = blocks::<F>(&bytes);
     for (at, &value) in values.iter().enumerate() {
         let (block, group) = (at / (32 * F::GROUPS), at / 32 % F::GROUPS);
-        let of = F::scales(&w[block]);
+        let of = F::scales::<format::Plain>(&w[block]);
         let q = F::numbers(&w[block], group)[at % 32];
         let ours = of.halves[group][at % 32 / 16] * f32::from(q) + of.offsets[group];
         assert!((ours - value).abs() <= 1e-6, "{at}: {ours} and {value}");
@@ -45,7 +45,8 @@ fn check<T: GgmlType, F: Format>() {
             // SAFETY: the processor has AVX2.
             let vector = unsafe { F::vector(&w[block], group) };
             // SAFETY: both are 32 bytes without a meaning of their own.
-            let vector: [i8; 32] = unsafe { std::mem::transmute(vector) };
+            let vector: [u8; 32] = unsafe { std::mem::transmute(vector) };
+            let vector = vector.map(|number| number.wrapping_sub(F::BIAS) as i8);
             assert_eq!(vector, F::numbers(&w[block], group));
         }
     }

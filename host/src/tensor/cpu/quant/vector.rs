@@ -25,11 +25,11 @@ fn half(bytes: __m256i, upper: bool) -> __m256i {
     _mm256_and_si256(bytes, _mm256_set1_epi8(15))
 }
 
-/// The 32 signed bytes at `at`.
+/// The 32 signed bytes at `at`, each plus 128.
 #[inline]
 #[target_feature(enable = "avx2")]
-pub fn whole(block: &[u8], at: usize) -> __m256i {
-    bytes(block, at)
+pub fn from_signed(block: &[u8], at: usize) -> __m256i {
+    _mm256_xor_si256(bytes(block, at), _mm256_set1_epi8(-128))
 }
 
 /// The lower halves of the 16 bytes at `at`, then their upper halves.
@@ -97,8 +97,13 @@ pub fn or(a: __m256i, b: __m256i) -> __m256i {
     _mm256_or_si256(a, b)
 }
 
-#[inline]
-#[target_feature(enable = "avx2")]
-pub fn minus(numbers: __m256i, by: i8) -> __m256i {
-    _mm256_sub_epi8(numbers, _mm256_set1_epi8(by))
+/// Half-precision numbers as the processor converts them.
+pub struct Native;
+
+impl super::format::Half for Native {
+    #[inline(always)]
+    fn float(bits: u16) -> f32 {
+        // SAFETY: only kernels of levels with F16C name this type.
+        unsafe { _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(i32::from(bits)))) }
+    }
 }
