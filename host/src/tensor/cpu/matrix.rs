@@ -74,8 +74,8 @@ pub(super) fn check(wanted: &Weight, found: &WeightData) -> Result<(), TensorErr
     if !address.is_multiple_of(size) {
         return Err(TensorError::Weight {
             name: wanted.name.clone(),
-            found: format!("{found:?} at an odd address"),
-            expected: format!("an address that {size} divides, to be used where it is mapped"),
+            found: format!("{found:?} at an address that {size} does not divide"),
+            expected: "one that it divides, to be used where it is mapped".into(),
         });
     }
     Ok(())
