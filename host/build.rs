@@ -13,7 +13,12 @@ fn main() {
     let host = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo says where we are"));
     let root = host.parent().expect("the host stands in the workspace");
     let (sdk, wit) = (root.join("pack-sdk"), root.join("wit"));
-    for watched in ["pack-sdk/src", "pack-sdk/README.md", "pack-sdk/Cargo.toml", "wit"] {
+    for watched in [
+        "pack-sdk/src",
+        "pack-sdk/README.md",
+        "pack-sdk/Cargo.toml",
+        "wit",
+    ] {
         println!("cargo::rerun-if-changed={}", root.join(watched).display());
     }
     for watched in ["Cargo.toml", "Cargo.lock"] {
@@ -30,12 +35,21 @@ fn main() {
         writeln!(out, "    ({name:?}, include_str!({path:?})),").expect("a string takes all");
     }
     out.push_str("];\n");
-    let manifest = resolved(&read(&sdk.join("Cargo.toml")), &read(&root.join("Cargo.toml")));
-    writeln!(out, "/// Its manifest.\npub const SDK_MANIFEST: &str = {manifest:?};")
-        .expect("a string takes all");
+    let manifest = resolved(
+        &read(&sdk.join("Cargo.toml")),
+        &read(&root.join("Cargo.toml")),
+    );
+    writeln!(
+        out,
+        "/// Its manifest.\npub const SDK_MANIFEST: &str = {manifest:?};"
+    )
+    .expect("a string takes all");
     let lock = closure(&read(&root.join("Cargo.lock")), "modularbase-pack");
-    writeln!(out, "/// Its part of the lock file.\npub const SDK_LOCK: &str = {lock:?};")
-        .expect("a string takes all");
+    writeln!(
+        out,
+        "/// Its part of the lock file.\npub const SDK_LOCK: &str = {lock:?};"
+    )
+    .expect("a string takes all");
     let target = PathBuf::from(env::var_os("OUT_DIR").expect("cargo says where to write"));
     fs::write(target.join("sdk.rs"), out).expect("cargo's folder takes files");
 }
@@ -49,7 +63,10 @@ fn collect(folder: &Path, name: &str, extension: &str, files: &mut BTreeMap<Stri
     let entries = fs::read_dir(folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
     for entry in entries {
         let path = entry.expect("a folder's entry").path();
-        let file = path.file_name().and_then(|it| it.to_str()).unwrap_or_default();
+        let file = path
+            .file_name()
+            .and_then(|it| it.to_str())
+            .unwrap_or_default();
         let inner = format!("{name}/{file}");
         if path.is_dir() && file != "released" {
             collect(&path, &inner, extension, files);
@@ -85,7 +102,9 @@ fn closure(lock: &str, package: &str) -> String {
     let mut entries = lock.split("[[package]]\n");
     let head = entries.next().unwrap_or_default();
     let value = |entry: &str, key: &str| {
-        let line = entry.lines().find_map(|it| it.strip_prefix(&format!("{key} = ")));
+        let line = entry
+            .lines()
+            .find_map(|it| it.strip_prefix(&format!("{key} = ")));
         line.unwrap_or_default().trim_matches('"').to_owned()
     };
     let entries: Vec<&str> = entries.collect();

@@ -9,6 +9,6 @@ pub mod tensor;
 pub use error::{Error, Hint, Result};
 pub use modularbase_format::WeightType;
 pub use pack::{
-    Build, BuildError, BuildTimes, Built, CONTRACT, Check, Code, Inspection, Line, Measured, Outcome,
-    Report, Sandbox, Stage, TARGET, Times, Toolchain, inspect,
+    Build, BuildError, BuildTimes, Built, CONTRACT, Check, Code, Inspection, Line, Measured,
+    Outcome, Report, Sandbox, Stage, TARGET, Times, Toolchain, inspect,
 };

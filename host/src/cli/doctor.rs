@@ -132,12 +132,18 @@ fn features() -> Vec<(&'static str, bool)> {
         ("f16c", std::arch::is_x86_feature_detected!("f16c")),
         ("avx512f", std::arch::is_x86_feature_detected!("avx512f")),
         ("avx512vl", std::arch::is_x86_feature_detected!("avx512vl")),
-        ("avx512vnni", std::arch::is_x86_feature_detected!("avx512vnni")),
+        (
+            "avx512vnni",
+            std::arch::is_x86_feature_detected!("avx512vnni"),
+        ),
     ];
     #[cfg(target_arch = "aarch64")]
     return vec![
         ("neon", std::arch::is_aarch64_feature_detected!("neon")),
-        ("dotprod", std::arch::is_aarch64_feature_detected!("dotprod")),
+        (
+            "dotprod",
+            std::arch::is_aarch64_feature_detected!("dotprod"),
+        ),
     ];
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     Vec::new()
@@ -149,7 +155,11 @@ fn memory() -> Finding {
         (Some(free), Some(all)) => {
             let detail = format!("{} free of {}", bytes(free), bytes(all));
             match free < LITTLE {
-                true => missing("memory", detail, "close other programs, or use smaller packs"),
+                true => missing(
+                    "memory",
+                    detail,
+                    "close other programs, or use smaller packs",
+                ),
                 false => good("memory", detail),
             }
         }
@@ -203,7 +213,10 @@ fn cuda() -> Finding {
             format!("built without it, found {}", cards.join(", ")),
             "`cargo build --release --features cuda` uses the device",
         ),
-        (false, true) => good("cuda", "built without it, no device: packs run on the processor"),
+        (false, true) => good(
+            "cuda",
+            "built without it, no device: packs run on the processor",
+        ),
     }
 }
 
@@ -287,6 +300,9 @@ mod tests {
         found.findings = vec![tool("cargo", None), target(false, false)];
         assert!(found.findings.iter().all(|it| it.state == State::Missing));
         let text = text(&found);
-        assert!(text.contains("  MISSING  cargo        not on the PATH"), "{text}");
+        assert!(
+            text.contains("  MISSING  cargo        not on the PATH"),
+            "{text}"
+        );
     }
 }

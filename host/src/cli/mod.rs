@@ -142,7 +142,9 @@ mod tests {
                     continue;
                 }
                 let name = format!("MBHOST_{}", flag.to_uppercase().replace('-', "_"));
-                let found = argument.get_env().map(|it| it.to_string_lossy().into_owned());
+                let found = argument
+                    .get_env()
+                    .map(|it| it.to_string_lossy().into_owned());
                 assert_eq!(found, Some(name), "{path} --{flag}");
             }
             for verb in command.get_subcommands() {

@@ -17,7 +17,11 @@ pub struct Format {
 
 impl Format {
     /// Prints `thing` as JSON, or the text for people.
-    pub fn print(self, thing: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), Failed> {
+    pub fn print(
+        self,
+        thing: &impl Serialize,
+        text: impl FnOnce() -> String,
+    ) -> Result<(), Failed> {
         match self.json {
             true => print(&json(thing)?),
             false => print(&text()),
@@ -127,7 +131,10 @@ mod tests {
 
     #[test]
     fn strangers_words_do_nothing_to_a_terminal() {
-        assert_eq!(shown("a\u{1b}[2J\u{202e}b\n'ö'"), "a\\u{1b}[2J\\u{202e}b\\n'ö'");
+        assert_eq!(
+            shown("a\u{1b}[2J\u{202e}b\n'ö'"),
+            "a\\u{1b}[2J\\u{202e}b\\n'ö'"
+        );
         let text = json(&"a\u{1b}\u{9b}\u{202e}ö\u{1f48a}\n").expect("a string is JSON");
         assert_eq!(text, "\"a\\u001b\\u009b\\u202eö\u{1f48a}\\n\"\n");
         let back: String = serde_json::from_str(&text).expect("it is still JSON");

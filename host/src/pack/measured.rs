@@ -54,7 +54,11 @@ pub(super) fn measure(description: &Description, variant: Option<&str>) -> Measu
     Measured {
         role: description.role.to_string(),
         variant: variant.map(str::to_owned),
-        digests: description.plans.iter().map(|it| hex(it.digest())).collect(),
+        digests: description
+            .plans
+            .iter()
+            .map(|it| hex(it.digest()))
+            .collect(),
         cost,
     }
 }

@@ -25,7 +25,12 @@ pub struct Arguments {
     #[arg(long, env = "MBHOST_QUANTIZE", value_name = "TYPE", ignore_case = true)]
     quantize: Option<Quantized>,
     /// What weights are made up from: the same seed gives the same bytes
-    #[arg(long, env = "MBHOST_SEED", default_value_t = 0, conflicts_with = "weights")]
+    #[arg(
+        long,
+        env = "MBHOST_SEED",
+        default_value_t = 0,
+        conflicts_with = "weights"
+    )]
     seed: u64,
     #[command(flatten)]
     format: Format,
@@ -62,7 +67,9 @@ impl From<Quantized> for WeightType {
 pub fn run(arguments: Arguments) -> Result<ExitCode, Failed> {
     let (format, seed) = (arguments.format, arguments.seed);
     let progress = Progress::default();
-    let built = planned(arguments).watch(|stage| progress.show(stage)).start();
+    let built = planned(arguments)
+        .watch(|stage| progress.show(stage))
+        .start();
     drop(progress);
     let built = built?;
     for warning in &built.warnings {

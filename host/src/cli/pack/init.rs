@@ -63,13 +63,16 @@ fn planned(arguments: Arguments) -> Result<(Template, PathBuf), Failed> {
         one_line(what, text)?;
     }
     // A name without Latin letters still has a folder.
-    let id = id_of(&name).or_else(|| id_of(&folder_name?)).ok_or_else(|| {
-        Failed::usage(format!(
+    let id =
+        id_of(&name)
+            .or_else(|| id_of(&folder_name?))
+            .ok_or_else(|| {
+                Failed::usage(format!(
             "name `{}` gives no id: it has no letter from a to z and no digit",
             shown(&name)
         ))
         .hint("give the folder too, its name becomes the id: `mbhost pack init my-pack --name …`")
-    })?;
+            })?;
     let target = arguments.path.unwrap_or_else(|| PathBuf::from(&id));
     let author = arguments.author.or_else(git_author);
     let author = author.unwrap_or_else(|| "unknown".to_owned());
@@ -97,7 +100,9 @@ fn one_line(what: &str, text: &str) -> Result<(), Failed> {
     }
     match text.chars().count() {
         0..=100 => Ok(()),
-        n => Err(Failed::usage(format!("{what} has {n} characters, expected at most 100"))),
+        n => Err(Failed::usage(format!(
+            "{what} has {n} characters, expected at most 100"
+        ))),
     }
 }
 
@@ -128,7 +133,10 @@ fn last_name(path: &Path) -> Option<String> {
 fn git_author() -> Option<String> {
     let ask = |key: &str| {
         let mut git = Command::new("git");
-        let said = git.args(["config", key]).stdin(Stdio::null()).stderr(Stdio::null());
+        let said = git
+            .args(["config", key])
+            .stdin(Stdio::null())
+            .stderr(Stdio::null());
         let said = String::from_utf8(said.output().ok()?.stdout).ok()?;
         let said = said.trim();
         (!said.is_empty()).then(|| said.to_owned())
@@ -165,7 +173,14 @@ mod tests {
         for right in ["Medical QA Pack", "C:\\x", "\"quoted\"", "日本語"] {
             assert!(one_line("name", right).is_ok(), "{right}");
         }
-        for wrong in ["", "  ", "a\nb", "a\u{1b}[2J", "a\u{202e}b", &"x".repeat(101)] {
+        for wrong in [
+            "",
+            "  ",
+            "a\nb",
+            "a\u{1b}[2J",
+            "a\u{202e}b",
+            &"x".repeat(101),
+        ] {
             assert!(one_line("name", wrong).is_err(), "{wrong:?}");
         }
     }

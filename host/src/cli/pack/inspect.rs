@@ -22,7 +22,9 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode, Failed> {
     let pack = inspect(&arguments.file).map_err(Error::from)?;
-    arguments.format.print(&pack, || text(&pack, arguments.tensors))?;
+    arguments
+        .format
+        .print(&pack, || text(&pack, arguments.tensors))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -50,7 +52,12 @@ impl Page {
 }
 
 fn text(pack: &Inspection, with_tensors: bool) -> String {
-    let head = format!("pack `{}` {}: {}", pack.id, pack.version, pack.path.display());
+    let head = format!(
+        "pack `{}` {}: {}",
+        pack.id,
+        pack.version,
+        pack.path.display()
+    );
     let mut page = Page(shown(&head) + "\n");
     page.line("name", &pack.name);
     for (at, line) in pack.description.lines().enumerate() {
@@ -97,7 +104,9 @@ fn base(pack: &Inspection) -> String {
 }
 
 fn pairs(map: &std::collections::BTreeMap<String, String>, between: &str) -> Vec<String> {
-    map.iter().map(|(key, value)| format!("{key}{between}{value}")).collect()
+    map.iter()
+        .map(|(key, value)| format!("{key}{between}{value}"))
+        .collect()
 }
 
 fn put_code(page: &mut Page, code: &Code, contract: &str) {
@@ -108,7 +117,11 @@ fn put_code(page: &mut Page, code: &Code, contract: &str) {
     page.line("contract", contract);
     page.line(
         "size",
-        format!("{} in {} functions", bytes(code.bytes as u64), code.functions),
+        format!(
+            "{} in {} functions",
+            bytes(code.bytes as u64),
+            code.functions
+        ),
     );
 }
 
@@ -126,7 +139,10 @@ fn put_weights(page: &mut Page, pack: &Inspection, with_tensors: bool) {
     );
     for (kind, it) in &all.by_type {
         let (numbers, size) = (number(it.parameters), bytes(it.bytes as u64));
-        page.line(kind, format!("{numbers} numbers in {} tensors, {size}", it.tensors));
+        page.line(
+            kind,
+            format!("{numbers} numbers in {} tensors, {size}", it.tensors),
+        );
     }
     if with_tensors {
         page.head("tensors");
@@ -157,7 +173,10 @@ fn put_measured(page: &mut Page, it: &Measured) {
     );
     page.line(
         "attention",
-        format!("{} operations for each earlier row", number(cost.attention_operations)),
+        format!(
+            "{} operations for each earlier row",
+            number(cost.attention_operations)
+        ),
     );
     for digest in &it.digests {
         page.line("plan", format!("sha256:{digest}"));

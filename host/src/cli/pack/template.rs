@@ -43,7 +43,9 @@ pub struct Template {
 impl Template {
     /// Every file: path and text.
     pub fn files(&self) -> Vec<(PathBuf, String)> {
-        let own = FILES.iter().map(|(path, text)| (PathBuf::from(path), self.filled(text)));
+        let own = FILES
+            .iter()
+            .map(|(path, text)| (PathBuf::from(path), self.filled(text)));
         let lock = (PathBuf::from("Cargo.lock"), self.lock());
         let vendor = Path::new(VENDOR);
         let manifest = (vendor.join("Cargo.toml"), sdk::SDK_MANIFEST.to_owned());
@@ -55,8 +57,21 @@ impl Template {
     /// Cargo's name for the crate: the id, unless cargo or rustc would stumble over it.
     fn crate_name(&self) -> String {
         let taken = [
-            "alloc", "core", "std", "test", "proc-macro", "modularbase-pack", "wit-bindgen",
-            "build", "deps", "examples", "incremental", "con", "prn", "aux", "nul",
+            "alloc",
+            "core",
+            "std",
+            "test",
+            "proc-macro",
+            "modularbase-pack",
+            "wit-bindgen",
+            "build",
+            "deps",
+            "examples",
+            "incremental",
+            "con",
+            "prn",
+            "aux",
+            "nul",
         ];
         let keyword = [
             "abstract", "as", "async", "await", "become", "box", "break", "const", "continue",
@@ -263,7 +278,9 @@ mod tests {
     fn the_authors_own_code_is_short() {
         let text = file(&template(), "src/lib.rs");
         let lines = text.lines().map(str::trim);
-        let code = lines.filter(|it| !it.is_empty() && !it.starts_with("//")).count();
+        let code = lines
+            .filter(|it| !it.is_empty() && !it.starts_with("//"))
+            .count();
         assert!((10..=40).contains(&code), "{code} lines");
     }
 
@@ -286,9 +303,15 @@ mod tests {
         };
         let manifest: toml::Table = file(&hostile, "pack.toml").parse().expect("TOML");
         assert_eq!(manifest["name"].as_str(), Some(hostile.name.as_str()));
-        assert_eq!(manifest["authors"][0].as_str(), Some(hostile.author.as_str()));
+        assert_eq!(
+            manifest["authors"][0].as_str(),
+            Some(hostile.author.as_str())
+        );
         let cargo: toml::Table = file(&hostile, "Cargo.toml").parse().expect("TOML");
-        assert_eq!(cargo["package"]["description"].as_str(), Some(hostile.name.as_str()));
+        assert_eq!(
+            cargo["package"]["description"].as_str(),
+            Some(hostile.name.as_str())
+        );
     }
 
     #[test]
@@ -310,19 +333,36 @@ mod tests {
 
     #[test]
     fn the_sdk_that_comes_with_it_is_the_one_beside_us() {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .parent()
+            .expect("the workspace");
         for (path, text) in sdk::SDK_FILES {
             let original = root.join("pack-sdk").join(path);
             let original = fs::read_to_string(&original).expect("the SDK's file");
             assert_eq!(original, *text, "{path}");
         }
-        for needed in ["src/lib.rs", "src/block/mod.rs", "wit/package.wit", "README.md"] {
-            assert!(sdk::SDK_FILES.iter().any(|(path, _)| *path == needed), "{needed}");
+        for needed in [
+            "src/lib.rs",
+            "src/block/mod.rs",
+            "wit/package.wit",
+            "README.md",
+        ] {
+            assert!(
+                sdk::SDK_FILES.iter().any(|(path, _)| *path == needed),
+                "{needed}"
+            );
         }
         let manifest: toml::Table = sdk::SDK_MANIFEST.parse().expect("TOML");
-        assert_eq!(manifest["package"]["name"].as_str(), Some("modularbase-pack"));
+        assert_eq!(
+            manifest["package"]["name"].as_str(),
+            Some("modularbase-pack")
+        );
         assert!(manifest["dependencies"].get("wit-bindgen").is_some());
-        assert!(!sdk::SDK_MANIFEST.contains("workspace"), "{}", sdk::SDK_MANIFEST);
+        assert!(
+            !sdk::SDK_MANIFEST.contains("workspace"),
+            "{}",
+            sdk::SDK_MANIFEST
+        );
         let lock: toml::Table = template().lock().parse().expect("TOML");
         let packages = lock["package"].as_array().expect("packages");
         assert!(packages.len() > 5, "{}", packages.len());
@@ -344,7 +384,11 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let target = dir.path().join("new");
         template().write(&target).expect("it is written");
-        assert!(target.join("vendor/modularbase-pack/wit/package.wit").is_file());
+        assert!(
+            target
+                .join("vendor/modularbase-pack/wit/package.wit")
+                .is_file()
+        );
         assert!(template().write(&target).is_err());
         let count = |path: &Path| fs::read_dir(path).expect("a folder").count();
         assert_eq!(count(dir.path()), 1);

@@ -39,7 +39,9 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failed> {
 /// A size as `512MiB` or `8GiB`.
 fn size(text: &str) -> Result<u64, String> {
     let expected = || "expected a size such as `512MiB` or `8GiB`".to_owned();
-    let at = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(expected)?;
+    let at = text
+        .find(|c: char| !c.is_ascii_digit())
+        .ok_or_else(expected)?;
     let (count, unit) = text.split_at(at);
     let unit: u64 = match unit.trim_start() {
         "KiB" => 1 << 10,
@@ -52,7 +54,11 @@ fn size(text: &str) -> Result<u64, String> {
 }
 
 fn text(report: &Report) -> String {
-    let mut out = format!("{}: {}\n\n", report.pack, shown(&report.path.display().to_string()));
+    let mut out = format!(
+        "{}: {}\n\n",
+        report.pack,
+        shown(&report.path.display().to_string())
+    );
     let widest = report.checks.iter().map(|it| it.name.chars().count()).max();
     for line in &report.checks {
         out.push_str(&row(line, widest.unwrap_or_default()));
@@ -77,7 +83,10 @@ fn row(line: &Line, widest: usize) -> String {
     let (name, detail) = (shown(&line.name), &line.detail);
     let mut out = format!("  {outcome:7}  {name:widest$}  {took:>7}  {detail}\n");
     if let Some(hint) = &line.hint {
-        out.push_str(&format!("  {:7}  {:widest$}  {:>7}  hint: {hint}\n", "", "", ""));
+        out.push_str(&format!(
+            "  {:7}  {:widest$}  {:>7}  hint: {hint}\n",
+            "", "", ""
+        ));
     }
     out
 }
@@ -86,7 +95,11 @@ fn times(report: &Report) -> String {
     let took = &report.times;
     let mut parts = Vec::new();
     if let Some(build) = took.build {
-        parts.push(format!("built in {} (cargo {})", time(build.total()), time(build.cargo)));
+        parts.push(format!(
+            "built in {} (cargo {})",
+            time(build.total()),
+            time(build.cargo)
+        ));
     }
     if let Some(it) = took.compile {
         parts.push(format!("compiled in {}", time(it)));
@@ -134,7 +147,15 @@ mod tests {
     fn sizes_have_units() {
         assert_eq!(size("8GiB"), Ok(8 << 30));
         assert_eq!(size("64 KiB"), Ok(64 << 10));
-        for wrong in ["", "8", "GiB", "8GB", "-1GiB", "99999999999999GiB", "1.5GiB"] {
+        for wrong in [
+            "",
+            "8",
+            "GiB",
+            "8GB",
+            "-1GiB",
+            "99999999999999GiB",
+            "1.5GiB",
+        ] {
             assert!(size(wrong).is_err(), "{wrong}");
         }
     }
@@ -153,7 +174,13 @@ mod tests {
             path: "a.wasm".into(),
             checks: vec![
                 line("sound", Outcome::Passed, 1250, "expert", None),
-                line("row-invariant", Outcome::Failed, 40_000, "row 1", Some("look")),
+                line(
+                    "row-invariant",
+                    Outcome::Failed,
+                    40_000,
+                    "row 1",
+                    Some("look"),
+                ),
                 line("cached", Outcome::Skipped, 0, "no", None),
             ],
             times: Times::default(),

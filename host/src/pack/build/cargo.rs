@@ -83,9 +83,18 @@ mod tests {
         let files = ["/t/libx.rlib", "/t/x.wasm"];
         let found = module(&message("compiler-artifact", &ours, &files), &ours);
         assert_eq!(found, Some("/t/x.wasm".into()));
-        assert_eq!(module(&message("compiler-artifact", &other, &files), &ours), None);
-        assert_eq!(module(&message("build-script-executed", &ours, &files), &ours), None);
-        assert_eq!(module(&message("compiler-artifact", &ours, &files[..1]), &ours), None);
+        assert_eq!(
+            module(&message("compiler-artifact", &other, &files), &ours),
+            None
+        );
+        assert_eq!(
+            module(&message("build-script-executed", &ours, &files), &ours),
+            None
+        );
+        assert_eq!(
+            module(&message("compiler-artifact", &ours, &files[..1]), &ours),
+            None
+        );
         assert_eq!(module("Compiling x", &ours), None);
     }
 }

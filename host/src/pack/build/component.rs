@@ -36,7 +36,8 @@ fn without_debug(module: &[u8]) -> Result<Vec<u8>, wasmparser::BinaryReaderError
     let mut kept = module.get(..8).unwrap_or_default().to_vec();
     for payload in Parser::new(0).parse_all(module) {
         let payload = payload?;
-        let is_debug = matches!(&payload, Payload::CustomSection(it) if it.name().starts_with(".debug"));
+        let is_debug =
+            matches!(&payload, Payload::CustomSection(it) if it.name().starts_with(".debug"));
         if let (false, Some((id, range))) = (is_debug, payload.as_section()) {
             kept.push(id);
             put_leb128(&mut kept, range.len());
@@ -87,7 +88,10 @@ mod tests {
         let file = dir.path().join("x.wasm");
         std::fs::write(&file, "hello, world").expect("a file");
         let error = encode(&file).expect_err("no module").to_string();
-        assert!(error.contains("x.wasm: the module does not become"), "{error}");
+        assert!(
+            error.contains("x.wasm: the module does not become"),
+            "{error}"
+        );
         assert!(!error.contains('\n'), "{error}");
     }
 }

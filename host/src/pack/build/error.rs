@@ -79,7 +79,9 @@ pub enum BuildError {
     #[error(transparent)]
     Describe(#[from] Failure),
     /// Two roles or variants mean different things by one name.
-    #[error("weight `{weight}` is declared as {first:?} and, by another variant or role, as {second:?}")]
+    #[error(
+        "weight `{weight}` is declared as {first:?} and, by another variant or role, as {second:?}"
+    )]
     Disagree {
         /// The weight.
         weight: String,
@@ -132,9 +134,9 @@ impl BuildError {
     /// What to try next, where there is something.
     pub fn hint(&self) -> Option<Hint> {
         let text = match self {
-            Self::Missing { file: "pack.toml", .. } => {
-                "`mbhost pack init` makes a crate that has one"
-            }
+            Self::Missing {
+                file: "pack.toml", ..
+            } => "`mbhost pack init` makes a crate that has one",
             Self::Missing { .. } | Self::NotAFolder { .. } => {
                 "give the folder of a pack's crate, or make one with `mbhost pack init`"
             }
@@ -145,9 +147,7 @@ impl BuildError {
                  Arch and Alpine: `rust-wasm`"
             }
             Self::Cargo { .. } => "cargo's own words stand above",
-            Self::NoModule { .. } => {
-                "`[lib]` in Cargo.toml needs `crate-type = [\"cdylib\"]`"
-            }
+            Self::NoModule { .. } => "`[lib]` in Cargo.toml needs `crate-type = [\"cdylib\"]`",
             Self::Component { .. } => {
                 "a pack imports nothing but what `modularbase_pack` does; the crate may depend \
                  on one that expects a browser or an operating system"

@@ -86,12 +86,11 @@ impl Given {
                 Ok(tensors.collect())
             }
             Kind::Safetensors(map) => {
-                let file = SafeTensors::deserialize(map).map_err(|error| {
-                    BuildError::Safetensors {
+                let file =
+                    SafeTensors::deserialize(map).map_err(|error| BuildError::Safetensors {
                         path: self.path.clone(),
                         reason: error.to_string(),
-                    }
-                })?;
+                    })?;
                 let tensors = file.tensors().into_iter().map(|(name, view)| {
                     let tensor = Tensor {
                         shape: view.shape().to_vec(),

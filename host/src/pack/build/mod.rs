@@ -179,7 +179,11 @@ impl<'a> Build<'a> {
         }
         // Made first, so that a folder that takes no file is found out before cargo works.
         let scratch = scratch_beside(&target)?;
-        let source = self.weights.as_deref().map(given::Given::open).transpose()?;
+        let source = self
+            .weights
+            .as_deref()
+            .map(given::Given::open)
+            .transpose()?;
         let mut times = BuildTimes::default();
 
         Toolchain::ensure(&self.folder, &self.watch)?;
@@ -272,7 +276,10 @@ fn read_manifest(folder: &Path) -> Result<(String, Manifest), BuildError> {
         source,
     };
     let is_folder = |it: fs::Metadata| it.is_dir();
-    if !fs::metadata(folder).map(is_folder).map_err(|e| io(folder, e))? {
+    if !fs::metadata(folder)
+        .map(is_folder)
+        .map_err(|e| io(folder, e))?
+    {
         return Err(BuildError::NotAFolder {
             path: folder.to_owned(),
         });
@@ -365,11 +372,7 @@ fn declared(pack: &Pack, manifest: &Manifest) -> Result<Vec<Weight>, BuildError>
     Ok(declared)
 }
 
-fn measured(
-    pack: &Pack,
-    manifest: &Manifest,
-    catalog: Catalog,
-) -> Result<Vec<Measured>, Failure> {
+fn measured(pack: &Pack, manifest: &Manifest, catalog: Catalog) -> Result<Vec<Measured>, Failure> {
     let mut all = Vec::new();
     for variant in variants(manifest) {
         for description in pack.describe_over(variant, &catalog)? {

@@ -87,7 +87,11 @@ impl Toolchain {
 
 /// Whether rustc's standard library for the target is where rustc looks for it.
 fn has_target(folder: &Path) -> bool {
-    let asked = answer(folder, "rustc", &["--print", "target-libdir", "--target", TARGET]);
+    let asked = answer(
+        folder,
+        "rustc",
+        &["--print", "target-libdir", "--target", TARGET],
+    );
     let Some(found) = asked.and_then(|libdir| std::fs::read_dir(libdir).ok()) else {
         return false;
     };

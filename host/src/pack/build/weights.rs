@@ -113,8 +113,12 @@ impl<'a> Chosen<'a> {
                 None => faults.push(format!(
                     "tensor `{name}` is missing, which pack.toml names as the signature"
                 )),
-                Some(Tensor { kind: Err(kind), .. }) => {
-                    faults.push(format!("tensor `{name}` is {kind}, expected F32, F16 or BF16"));
+                Some(Tensor {
+                    kind: Err(kind), ..
+                }) => {
+                    faults.push(format!(
+                        "tensor `{name}` is {kind}, expected F32, F16 or BF16"
+                    ));
                 }
                 Some(tensor) => weights.extend(tensor.as_it_is(name)),
             }
@@ -202,7 +206,11 @@ fn fit<'a>(
     }
     let own = match tensor.kind {
         Ok(own) => own,
-        Err(kind) => return Err(format!("weight `{name}` is {kind}, expected F32, F16 or BF16")),
+        Err(kind) => {
+            return Err(format!(
+                "weight `{name}` is {kind}, expected F32, F16 or BF16"
+            ));
+        }
     };
     let kind = stored(shape, own, wanted);
     if kind != own && own.block_len() > 1 {
@@ -219,12 +227,21 @@ fn fit<'a>(
 }
 
 fn unused(tensors: &BTreeMap<String, Tensor<'_>>) -> Option<String> {
-    let names: BTreeSet<String> = tensors.keys().map(|it| crate::pack::log::escaped(it)).collect();
-    let shown: Vec<String> = names.iter().take(SHOWN).map(|it| format!("`{it}`")).collect();
+    let names: BTreeSet<String> = tensors
+        .keys()
+        .map(|it| crate::pack::log::escaped(it))
+        .collect();
+    let shown: Vec<String> = names
+        .iter()
+        .take(SHOWN)
+        .map(|it| format!("`{it}`"))
+        .collect();
     let shown = shown.join(", ");
     match names.len() {
         0 => None,
-        1 => Some(format!("tensor {shown} is not declared by the pack and was left out")),
+        1 => Some(format!(
+            "tensor {shown} is not declared by the pack and was left out"
+        )),
         n if n <= SHOWN => Some(format!(
             "{n} tensors are not declared by the pack and were left out: {shown}"
         )),

@@ -8,6 +8,7 @@
 mod expert;
 mod hooks;
 mod router;
+mod stirred;
 mod toy;
 
 use std::path::PathBuf;
@@ -113,7 +114,10 @@ impl Report {
 
     /// How many checks ended in a certain way.
     pub fn count(&self, outcome: Outcome) -> usize {
-        self.checks.iter().filter(|it| it.outcome == outcome).count()
+        self.checks
+            .iter()
+            .filter(|it| it.outcome == outcome)
+            .count()
     }
 }
 
@@ -154,7 +158,10 @@ impl<'a> Check<'a> {
                 source,
             })?;
             let out = made.path().join(PACK_FILE);
-            let built = Build::new(&self.path).out(&out).watch(&self.watch).start()?;
+            let built = Build::new(&self.path)
+                .out(&out)
+                .watch(&self.watch)
+                .start()?;
             times.build = Some(built.times);
             out
         } else {
@@ -167,9 +174,7 @@ impl<'a> Check<'a> {
         let sandbox = Sandbox::default();
         book.add("sound", begun, sound(&opened, &sandbox));
         let begun = Instant::now();
-        let compiled = book
-            .all_passed()
-            .then(|| Pack::from_file(opened, &sandbox));
+        let compiled = book.all_passed().then(|| Pack::from_file(opened, &sandbox));
         let pack = match compiled {
             None => {
                 book.skip("compiles", "its code was refused");
@@ -337,6 +342,14 @@ fn sound(file: &PackFile, sandbox: &Sandbox) -> Finding {
                 face.code_bytes
             ))
         }
+    }
+}
+
+/// A part of a limit, in percent.
+fn share(used: u64, most: u64) -> String {
+    match 100.0 * used as f64 / most.max(1) as f64 {
+        percent if used > 0 && percent < 0.1 => "below 0.1 %".to_owned(),
+        percent => format!("{percent:.1} %"),
     }
 }
 

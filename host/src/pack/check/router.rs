@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::toy::{TEXTS, query};
-use super::{Bench, Book, Finding, failed, passed, warned};
+use super::{Bench, Book, Finding, failed, passed, share, warned};
 use crate::pack::Used;
 use crate::pack::router::Loaded;
 use crate::roles::{Answer, Failure};
@@ -21,11 +21,11 @@ pub(super) fn check(bench: &Bench, book: &mut Book) {
             used.memory = used.memory.max(now.memory);
             answers.push(answer);
         }
-        let share = 100.0 * used.fuel as f64 / bench.pack.sandbox.limits().turn.fuel as f64;
+        let most = bench.pack.sandbox.limits().turn.fuel;
         Ok(passed(format!(
-            "{} turns, {share:.2} % of the fuel at most ({})",
+            "{} turns, at most {} of the fuel",
             TEXTS.len(),
-            used.fuel
+            share(used.fuel, most)
         )))
     });
     if answers.len() < TEXTS.len() {
@@ -37,7 +37,9 @@ pub(super) fn check(bench: &Bench, book: &mut Book) {
         for (text, first) in TEXTS.iter().zip(&answers) {
             let (again, _) = ask(bench, text)?;
             if again != *first {
-                return Ok(failed(format!("asked twice, it answered {first:?} and {again:?}")));
+                return Ok(failed(format!(
+                    "asked twice, it answered {first:?} and {again:?}"
+                )));
             }
         }
         Ok(passed("asked twice, it answers the same"))
@@ -47,7 +49,8 @@ pub(super) fn check(bench: &Bench, book: &mut Book) {
 /// Asks a fresh guest, as each turn does.
 fn ask(bench: &Bench, text: &str) -> Result<(Answer, Used), Failure> {
     let pack = &bench.pack;
-    let building = pack.building(None, Some((&bench.device, &bench.ledger)), pack.catalog());
+    let onto = pack.loader(&bench.device, &bench.ledger);
+    let building = pack.building(None, Some(onto), pack.catalog());
     let (mut loaded, _) = Loaded::load(pack, building)?;
     let width = pack.manifest().base.width as usize;
     let answer = loaded.route(pack.sandbox.limits().turn, query(text, width))?;
@@ -63,7 +66,9 @@ fn judge(answers: &[Answer]) -> Finding {
         for (id, _) in answer.chosen.iter().chain(&answer.runners_up) {
             if !known.contains(id.as_str()) {
                 let id = crate::pack::log::escaped(id);
-                return failed(format!("it chose `{id}`, which is not among the candidates"));
+                return failed(format!(
+                    "it chose `{id}`, which is not among the candidates"
+                ));
             }
         }
         if let Some(name) = &answer.strategy
@@ -71,7 +76,9 @@ fn judge(answers: &[Answer]) -> Finding {
         {
             let name = crate::pack::log::escaped(name);
             let known = STRATEGIES.join("`, `");
-            return failed(format!("it asks for the fusion `{name}`, expected `{known}`"));
+            return failed(format!(
+                "it asks for the fusion `{name}`, expected `{known}`"
+            ));
         }
         chosen += answer.chosen.len();
     }
