@@ -141,7 +141,7 @@ fn loads(bench: &Bench, book: &mut Book, times: &mut Times) -> Option<GuestExper
 fn runs(is_stirred: bool) -> String {
     let lengths: Vec<String> = LENGTHS.iter().map(usize::to_string).collect();
     let stirred = match is_stirred {
-        true => "; seeded numbers stand where its weights start as zeros",
+        true => "; seeded numbers for weights that start as zeros",
         false => "",
     };
     format!(
@@ -233,7 +233,11 @@ fn cached(expert: &mut GuestExpert, toy: &Toy, whole: &Out) -> Result<Finding, F
 
 fn identity(bench: &Bench, toy: &Toy, fresh: &mut GuestExpert) -> Result<Finding, Failure> {
     if bench.pack.manifest().trained {
-        return Ok(found(Outcome::Skipped, "the pack is trained"));
+        let why = match bench.pack.file().tensors().next() {
+            Some(_) => "the pack is trained",
+            None => "the pack has no weights to be trained",
+        };
+        return Ok(found(Outcome::Skipped, why));
     }
     let (out, hidden) = (toy.whole(fresh, 0)?, toy.hidden());
     let pairs = out.iter().flatten().zip(hidden.iter().flatten());

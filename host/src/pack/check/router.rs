@@ -23,7 +23,7 @@ pub(super) fn check(bench: &Bench, book: &mut Book) {
         }
         let most = bench.pack.sandbox.limits().turn.fuel;
         Ok(passed(format!(
-            "{} turns, at most {} of the fuel",
+            "{} turns, {} of the fuel",
             TEXTS.len(),
             share(used.fuel, most)
         )))
