@@ -210,8 +210,13 @@ impl Pack {
         Loader {
             device: device.clone(),
             ledger: ledger.clone(),
-            weights: Arc::new(InPlace(self.file.clone())),
+            weights: self.weights(),
         }
+    }
+
+    /// Its weights, where they are mapped: for running one of its plans without its code.
+    pub fn weights(&self) -> Arc<dyn Weights> {
+        Arc::new(InPlace(self.file.clone()))
     }
 
     /// Its router, over a device for whatever it computes.
