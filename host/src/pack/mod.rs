@@ -197,8 +197,22 @@ impl Pack {
         ledger: &Ledger,
         variant: Option<&str>,
     ) -> Result<GuestExpert, Failure> {
-        let building = self.building(variant, Some((device, ledger)), self.catalog());
+        self.expert_over(variant, self.loader(device, ledger))
+    }
+
+    /// Loads its expert over weights that need not be those of its file.
+    fn expert_over(&self, variant: Option<&str>, onto: Loader) -> Result<GuestExpert, Failure> {
+        let building = self.building(variant, Some(onto), self.catalog());
         GuestExpert::load(self, building).map(|(expert, _)| expert)
+    }
+
+    /// Loads plans onto a device, over the weights in its file.
+    fn loader(&self, device: &Device, ledger: &Ledger) -> Loader {
+        Loader {
+            device: device.clone(),
+            ledger: ledger.clone(),
+            weights: self.weights(),
+        }
     }
 
     /// Its weights, where they are mapped: for running one of its plans without its code.
@@ -209,7 +223,10 @@ impl Pack {
     /// Its router, over a device for whatever it computes.
     pub fn router(self: &Arc<Self>, device: &Device, ledger: &Ledger) -> GuestRouter {
         let (pack, device, ledger) = (self.clone(), device.clone(), ledger.clone());
-        let network = move || pack.building(None, Some((&device, &ledger)), pack.catalog());
+        let network = move || {
+            let onto = pack.loader(&device, &ledger);
+            pack.building(None, Some(onto), pack.catalog())
+        };
         GuestRouter::new(self.clone(), Box::new(network))
     }
 
@@ -266,12 +283,7 @@ impl Pack {
     }
 
     /// An empty network for a guest to describe, which goes `onto` a device or nowhere.
-    fn building(
-        &self,
-        variant: Option<&str>,
-        onto: Option<(&Device, &Ledger)>,
-        catalog: Catalog,
-    ) -> Building {
+    fn building(&self, variant: Option<&str>, onto: Option<Loader>, catalog: Catalog) -> Building {
         let (file, variant) = (self.file.clone(), variant.map(str::to_owned));
         let config = move |key: &str| match key {
             "variant" => variant.clone(),
@@ -282,11 +294,7 @@ impl Pack {
         Building {
             network: Network::new(width, catalog, quota),
             config: Box::new(config),
-            loader: onto.map(|(device, ledger)| Loader {
-                device: device.clone(),
-                ledger: ledger.clone(),
-                weights: self.weights(),
-            }),
+            loader: onto,
             plans: Vec::new(),
         }
     }

@@ -122,6 +122,12 @@ pub enum BuildError {
     /// The weights cannot be written.
     #[error(transparent)]
     Write(#[from] GgufWriteError),
+    /// The manifest names a publisher, whose signature a build cannot make.
+    #[error("{}: names a `publisher`, whose key signs packs; a build signs nothing", .path.display())]
+    Publisher {
+        /// The manifest.
+        path: PathBuf,
+    },
     /// Made-up weights would take the place of trained ones.
     #[error("{}: holds trained weights, which seeded ones would replace", .path.display())]
     Trained {
@@ -152,9 +158,11 @@ impl BuildError {
                 "a pack imports nothing but what `modularbase_pack` does; the crate may depend \
                  on one that expects a browser or an operating system"
             }
+            Self::Safetensors { .. } => "the file may be a download that was cut short",
             Self::Unfit { .. } => {
                 "`[model]` in pack.toml says which weights the pack declares, and their shapes"
             }
+            Self::Publisher { .. } => "leave `publisher` out while the pack is not signed",
             Self::Trained { .. } => {
                 "keep them with `--weights FILE`, which takes a pack too; or choose another \
                  `--out`, or remove the file"

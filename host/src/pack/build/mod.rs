@@ -19,11 +19,12 @@ pub use toolchain::{TARGET, Toolchain};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use modularbase_format::manifest::{MANIFEST_LIMIT, set_trained};
-use modularbase_format::{Manifest, PackFile, PackWriter, WeightType};
+use modularbase_format::{Manifest, PackFile, PackFileError, PackWriter, Role, WeightType};
 use serde::Serialize;
 
 use super::measured::{Measured, measure, variants};
@@ -195,8 +196,8 @@ impl<'a> Build<'a> {
         (self.watch)(Stage::Describe);
         let bare = scratch.path().join("described.wasm");
         let begun = Instant::now();
-        let file = PackWriter::new(&component, &manifest_text).write(&bare);
-        let pack = Pack::from_file(file.map_err(PackError::from)?, &Sandbox::default())?;
+        let file = write(PackWriter::new(&component, &manifest_text), &bare, &target)?;
+        let pack = Pack::from_file(file, &Sandbox::default())?;
         let declared = declared(&pack, &manifest)?;
         let source = match &source {
             Some(given) => Source::Given(given),
@@ -220,7 +221,7 @@ impl<'a> Build<'a> {
         for shard in chosen.shards(&manifest, &measured)? {
             writer = writer.weights(shard);
         }
-        let file = writer.write(&new).map_err(PackError::from)?;
+        let file = write(writer, &new, &target)?;
         times.weights = begun.elapsed();
 
         (self.watch)(Stage::Verify);
@@ -249,9 +250,11 @@ impl<'a> Build<'a> {
     }
 
     fn target(&self) -> PathBuf {
-        self.out
-            .clone()
-            .unwrap_or_else(|| self.folder.join(PACK_FILE))
+        match &self.out {
+            Some(out) => out.clone(),
+            None if self.folder == Path::new(".") => PathBuf::from(PACK_FILE),
+            None => self.folder.join(PACK_FILE),
+        }
     }
 }
 
@@ -290,7 +293,7 @@ fn read_manifest(folder: &Path) -> Result<(String, Manifest), BuildError> {
     };
     let held = match fs::metadata(&path) {
         Ok(held) => held,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
             return Err(missing("pack.toml"));
         }
         Err(error) => return Err(io(&path, error)),
@@ -311,7 +314,10 @@ fn read_manifest(folder: &Path) -> Result<(String, Manifest), BuildError> {
     }
     let text = fs::read_to_string(&path).map_err(|error| io(&path, error))?;
     let manifest = Manifest::parse(&text, &path.display().to_string())?;
-    Ok((text, manifest))
+    match manifest.publisher {
+        Some(_) => Err(BuildError::Publisher { path }),
+        None => Ok((text, manifest)),
+    }
 }
 
 /// A folder for what is not finished yet, on the disk of the target, gone when it is dropped.
@@ -321,7 +327,7 @@ fn scratch_beside(target: &Path) -> Result<tempfile::TempDir, BuildError> {
         source,
     };
     if target.is_dir() {
-        return Err(io(std::io::ErrorKind::IsADirectory.into()));
+        return Err(io(ErrorKind::IsADirectory.into()));
     }
     let beside = match target.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -332,7 +338,25 @@ fn scratch_beside(target: &Path) -> Result<tempfile::TempDir, BuildError> {
         .suffix(".tmp")
         .tempdir_in(beside)
         // Not the temporary path, which says nothing to anybody.
-        .map_err(|error| io(error.kind().into()))
+        .map_err(|error| match error.kind() {
+            ErrorKind::NotFound | ErrorKind::NotADirectory => io(std::io::Error::new(
+                error.kind(),
+                "the folder it should stand in is missing",
+            )),
+            kind => io(kind.into()),
+        })
+}
+
+/// Writes a pack to `path`, which is a step on the way to `target`: errors speak of the latter.
+fn write(pack: PackWriter<'_>, path: &Path, target: &Path) -> Result<PackFile, BuildError> {
+    pack.write(path).map_err(|error| match error {
+        PackFileError::Io { source, .. } => BuildError::Io {
+            path: target.to_owned(),
+            source,
+        },
+        PackFileError::Writer { source, .. } => BuildError::Write(source),
+        other => PackError::from(other).into(),
+    })
 }
 
 /// Training takes long; made-up weights do not replace its result by accident.
@@ -376,7 +400,10 @@ fn measured(pack: &Pack, manifest: &Manifest, catalog: Catalog) -> Result<Vec<Me
     let mut all = Vec::new();
     for variant in variants(manifest) {
         for description in pack.describe_over(variant, &catalog)? {
-            all.push(measure(&description, variant));
+            // Variants are an expert's; a router has none.
+            if variant.is_none() || description.role == Role::Expert {
+                all.push(measure(&description, variant));
+            }
         }
     }
     Ok(all)

@@ -59,10 +59,19 @@ pub(super) fn choose<'a>(
     source: Source<'a>,
     wanted: Option<WeightType>,
 ) -> Result<Chosen<'a>, BuildError> {
-    match source {
-        Source::Seeded(seed) => Ok(Chosen::seeded(declared, manifest, seed, wanted)),
-        Source::Given(given) => Chosen::given(declared, manifest, given, wanted),
+    let mut chosen = match source {
+        Source::Seeded(seed) => Chosen::seeded(declared, manifest, seed, wanted),
+        Source::Given(given) => Chosen::given(declared, manifest, given, wanted)?,
+    };
+    if let Some(kind) = wanted
+        && chosen.weights.iter().all(|it| it.kind != kind)
+    {
+        let block = kind.block_len();
+        chosen.warnings.push(format!(
+            "no weight became {kind}: that takes matrices with rows of a multiple of {block} numbers"
+        ));
     }
+    Ok(chosen)
 }
 
 impl<'a> Chosen<'a> {

@@ -1,7 +1,7 @@
 //! What hooks must do: answer every turn, the same each time, and keep conversations apart.
 
 use super::toy::TEXTS;
-use super::{Bench, Book, Finding, failed, passed, warned};
+use super::{Bench, Book, Finding, failed, passed, share, warned};
 use crate::pack::{Conversation, Used};
 use crate::roles::{Advice, Failure, Reply, Turn, Verdict};
 
@@ -87,11 +87,11 @@ fn judge(bench: &Bench, said: &[Said], used: Used) -> Finding {
         let Finding { detail, .. } = failure.clone().into();
         return warned(format!("a turn was refused: {detail}"));
     }
-    let share = 100.0 * used.fuel as f64 / bench.pack.sandbox.limits().turn.fuel as f64;
+    let limits = bench.pack.sandbox.limits();
     passed(format!(
-        "{} turns, {share:.2} % of the fuel in the last ({}), {} bytes of memory",
+        "{} turns, {} of the fuel in the last, {} of the memory",
         said.len(),
-        used.fuel,
-        used.memory
+        share(used.fuel, limits.turn.fuel),
+        share(used.memory, limits.memory_bytes as u64)
     ))
 }

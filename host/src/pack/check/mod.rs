@@ -8,6 +8,7 @@
 mod expert;
 mod hooks;
 mod router;
+mod stirred;
 mod toy;
 
 use std::path::PathBuf;
@@ -341,6 +342,14 @@ fn sound(file: &PackFile, sandbox: &Sandbox) -> Finding {
                 face.code_bytes
             ))
         }
+    }
+}
+
+/// A part of a limit, in percent.
+fn share(used: u64, most: u64) -> String {
+    match 100.0 * used as f64 / most.max(1) as f64 {
+        percent if used > 0 && percent < 0.1 => "below 0.1 %".to_owned(),
+        percent => format!("{percent:.1} %"),
     }
 }
 

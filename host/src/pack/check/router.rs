@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::toy::{TEXTS, query};
-use super::{Bench, Book, Finding, failed, passed, warned};
+use super::{Bench, Book, Finding, failed, passed, share, warned};
 use crate::pack::Used;
 use crate::pack::router::Loaded;
 use crate::roles::{Answer, Failure};
@@ -21,11 +21,11 @@ pub(super) fn check(bench: &Bench, book: &mut Book) {
             used.memory = used.memory.max(now.memory);
             answers.push(answer);
         }
-        let share = 100.0 * used.fuel as f64 / bench.pack.sandbox.limits().turn.fuel as f64;
+        let most = bench.pack.sandbox.limits().turn.fuel;
         Ok(passed(format!(
-            "{} turns, {share:.2} % of the fuel at most ({})",
+            "{} turns, {} of the fuel",
             TEXTS.len(),
-            used.fuel
+            share(used.fuel, most)
         )))
     });
     if answers.len() < TEXTS.len() {
@@ -49,7 +49,8 @@ pub(super) fn check(bench: &Bench, book: &mut Book) {
 /// Asks a fresh guest, as each turn does.
 fn ask(bench: &Bench, text: &str) -> Result<(Answer, Used), Failure> {
     let pack = &bench.pack;
-    let building = pack.building(None, Some((&bench.device, &bench.ledger)), pack.catalog());
+    let onto = pack.loader(&bench.device, &bench.ledger);
+    let building = pack.building(None, Some(onto), pack.catalog());
     let (mut loaded, _) = Loaded::load(pack, building)?;
     let width = pack.manifest().base.width as usize;
     let answer = loaded.route(pack.sandbox.limits().turn, query(text, width))?;
