@@ -20,6 +20,7 @@ use super::{Objection, PackError};
 #[allow(missing_docs, reason = "the manifest's own keys")]
 pub struct Inspection {
     /// The file.
+    #[serde(serialize_with = "super::build::path_text")]
     pub path: PathBuf,
     /// Its length.
     pub bytes: usize,

@@ -20,7 +20,7 @@ fn said<T: std::fmt::Debug>(refused: Result<T, PlanError>) -> String {
 /// One attention and one SwiGLU around the residual stream, as most packs have them.
 fn block(net: &mut Network, inner: usize) -> Plan {
     let width = net.width();
-    let mut weight = |net: &mut Network, name: &str, shape: &[usize]| {
+    let weight = |net: &mut Network, name: &str, shape: &[usize]| {
         net.weight(name, shape, Init::Zeros)
             .expect("it is declared once")
     };

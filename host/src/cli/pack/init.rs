@@ -5,6 +5,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use serde::Serialize;
 
+use super::folder::put;
 use super::template::{Template, id_of};
 use crate::cli::Failed;
 use crate::cli::output::{Format, is_shown, shown};
@@ -32,7 +33,7 @@ pub struct Arguments {
 /// What was made.
 #[derive(Serialize)]
 struct Made {
-    path: PathBuf,
+    path: String,
     id: String,
     name: String,
     files: usize,
@@ -41,10 +42,11 @@ struct Made {
 pub fn run(arguments: Arguments) -> Result<ExitCode, Failed> {
     let format = arguments.format;
     let (template, target) = planned(arguments)?;
-    write(&template, &target)?;
+    let files = template.files();
+    put(&files, &target).map_err(|error| unwritten(&target, &error))?;
     let made = Made {
-        files: template.files().len(),
-        path: target,
+        files: files.len(),
+        path: target.display().to_string(),
         id: template.id,
         name: template.name,
     };
@@ -106,21 +108,23 @@ fn one_line(what: &str, text: &str) -> Result<(), Failed> {
     }
 }
 
-fn write(template: &Template, target: &Path) -> Result<(), Failed> {
-    use std::io::ErrorKind::{AlreadyExists, DirectoryNotEmpty, NotADirectory, NotFound};
+/// Why nothing was written.
+fn unwritten(target: &Path, error: &std::io::Error) -> Failed {
+    use std::io::ErrorKind::{DirectoryNotEmpty, NotADirectory, NotFound};
     let path = shown(&target.display().to_string());
-    template.write(target).map_err(|error| match error.kind() {
-        DirectoryNotEmpty | AlreadyExists => {
-            Failed::new(format!("{path}: is there already, and is not empty"))
-                .hint("nothing was changed; choose another folder")
-        }
+    match error.kind() {
+        DirectoryNotEmpty => Failed::new(format!("{path}: is there already, and is not empty"))
+            .hint("nothing was changed; choose another folder"),
         NotADirectory if target.is_file() => {
             Failed::new(format!("{path}: is a file, expected a folder or nothing"))
                 .hint("nothing was changed; choose another folder")
         }
-        NotFound => Failed::new(format!("{path}: the folder it should stand in is missing")),
-        _ => Failed::new(format!("{path}: {error}")),
-    })
+        NotFound | NotADirectory => {
+            Failed::new(format!("{path}: the folder it should stand in is missing"))
+        }
+        // Without the temporary path, which says nothing to anybody.
+        kind => Failed::new(format!("{path}: {kind}")),
+    }
 }
 
 /// The last part of a path, the current folder's own name for `.`.
@@ -156,7 +160,7 @@ fn width(text: &str) -> Result<u32, String> {
 }
 
 fn text(made: &Made) -> String {
-    let path = shown(&made.path.display().to_string());
+    let path = shown(&made.path);
     format!(
         "{path}: a crate for the pack `{}`, {} files\n\nnext:\n  cd {path}\n  mbhost pack build\n  \
          mbhost pack test\n",

@@ -1,6 +1,7 @@
 //! `mbhost pack`: the author's loop.
 
 mod build;
+mod folder;
 mod init;
 mod inspect;
 mod template;

@@ -1,11 +1,8 @@
 //! The crate that `pack init` makes.
 //!
-//! Owns its texts, how they are filled in, and how they get onto the disk: all of them or none.
-//! The SDK's source comes with it, put into this program by `build.rs`, so that the crate builds
-//! wherever Rust is.
+//! Owns its texts and how they are filled in. The SDK's source comes with it, put into this
+//! program by `build.rs`, so that the crate builds wherever Rust is.
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 mod sdk {
@@ -121,72 +118,6 @@ impl Template {
             self.crate_name()
         )
     }
-
-    /// Writes the crate to `target`, which is not there yet or an empty folder.
-    ///
-    /// # Errors
-    /// When there is something already, or the system refuses. Nothing is left behind then.
-    pub fn write(&self, target: &Path) -> io::Result<()> {
-        let empty = match fs::read_dir(target) {
-            Ok(mut entries) => match entries.next() {
-                None => true,
-                Some(_) => return Err(io::ErrorKind::DirectoryNotEmpty.into()),
-            },
-            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
-            Err(error) => return Err(error),
-        };
-        let beside = match target.parent() {
-            _ if empty => target,
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
-        // Dropped, it takes with it whatever was not moved out of it.
-        let stage = Stage::make(beside)?;
-        for (path, text) in self.files() {
-            let path = stage.0.join(path);
-            if let Some(folder) = path.parent() {
-                fs::create_dir_all(folder)?;
-            }
-            fs::write(&path, text)?;
-        }
-        if !empty {
-            return fs::rename(&stage.0, target);
-        }
-        // A folder that somebody stands in keeps its identity: what is in it moves up.
-        let mut moved: Vec<PathBuf> = Vec::new();
-        for entry in fs::read_dir(&stage.0)? {
-            let entry = entry?;
-            let to = target.join(entry.file_name());
-            if let Err(error) = fs::rename(entry.path(), &to) {
-                for path in moved {
-                    // Back to where it goes away with the rest.
-                    let name = path.file_name().unwrap_or_default().to_owned();
-                    let _ = fs::rename(&path, stage.0.join(name));
-                }
-                return Err(error);
-            }
-            moved.push(to);
-        }
-        Ok(())
-    }
-}
-
-/// A folder that is gone when this is dropped, unless it was renamed.
-struct Stage(PathBuf);
-
-impl Stage {
-    fn make(beside: &Path) -> io::Result<Self> {
-        let folder = beside.join(format!(".pack-init-{}.tmp", std::process::id()));
-        fs::create_dir(&folder)?;
-        Ok(Self(folder))
-    }
-}
-
-impl Drop for Stage {
-    fn drop(&mut self) {
-        // Renamed or not there: either way nothing of it is left.
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }
 
 /// Puts each field into its place. What is put in is not looked at again.
@@ -244,6 +175,8 @@ pub fn id_of(name: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn template() -> Template {
@@ -377,32 +310,5 @@ mod tests {
             assert!(feed_forward > width && feed_forward % 32 == 0);
         }
         assert_eq!(shape(256), (4, 768));
-    }
-
-    #[test]
-    fn what_is_there_is_not_touched_and_nothing_is_left_half_done() {
-        let dir = tempfile::tempdir().expect("a folder");
-        let target = dir.path().join("new");
-        template().write(&target).expect("it is written");
-        assert!(
-            target
-                .join("vendor/modularbase-pack/wit/package.wit")
-                .is_file()
-        );
-        assert!(template().write(&target).is_err());
-        let count = |path: &Path| fs::read_dir(path).expect("a folder").count();
-        assert_eq!(count(dir.path()), 1);
-
-        let empty = dir.path().join("empty");
-        fs::create_dir(&empty).expect("a folder");
-        template().write(&empty).expect("an empty folder will do");
-        assert_eq!(count(&empty), count(&target));
-
-        let file = dir.path().join("file");
-        fs::write(&file, "mine").expect("a file");
-        assert!(template().write(&file).is_err());
-        assert!(template().write(&file.join("below")).is_err());
-        assert_eq!(fs::read_to_string(&file).expect("a file"), "mine");
-        assert_eq!(count(dir.path()), 3);
     }
 }

@@ -18,7 +18,7 @@ pub(super) fn encode(path: &Path) -> Result<Vec<u8>, BuildError> {
         path: path.to_owned(),
         reason,
     };
-    let module = without_debug(&module).map_err(|error| unfit(error.to_string()))?;
+    let module = without_debug(&module).map_err(|error| unfit(said(&error.to_string())))?;
     ComponentEncoder::default()
         .validate(true)
         .module(&module)

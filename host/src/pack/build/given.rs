@@ -18,9 +18,9 @@ pub(super) struct Given {
 }
 
 enum Kind {
-    Gguf(Mapping, Gguf),
+    Gguf(Mapping, Box<Gguf>),
     Safetensors(Mapping),
-    Pack(PackFile),
+    Pack(Box<PackFile>),
 }
 
 /// A tensor of it.
@@ -39,9 +39,9 @@ impl Given {
         })?;
         let kind = if map.starts_with(b"GGUF") {
             let gguf = Gguf::parse(&map, &path.display().to_string())?;
-            Kind::Gguf(map, gguf)
+            Kind::Gguf(map, Box::new(gguf))
         } else if map.starts_with(b"\0asm") {
-            Kind::Pack(PackFile::open(path).map_err(PackError::from)?)
+            Kind::Pack(Box::new(PackFile::open(path).map_err(PackError::from)?))
         } else if map.get(8) == Some(&b'{') {
             Kind::Safetensors(map)
         } else {

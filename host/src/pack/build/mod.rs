@@ -10,6 +10,8 @@ mod component;
 mod error;
 mod given;
 pub(super) mod seeded;
+mod source;
+mod target;
 mod toolchain;
 mod weights;
 
@@ -19,18 +21,19 @@ pub use toolchain::{TARGET, Toolchain};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use modularbase_format::manifest::{MANIFEST_LIMIT, set_trained};
-use modularbase_format::{Manifest, PackFile, PackFileError, PackWriter, Role, WeightType};
+use modularbase_format::manifest::set_trained;
+use modularbase_format::{Manifest, PackWriter, Role, WeightType};
 use serde::Serialize;
 
 use super::measured::{Measured, measure, variants};
-use super::{Pack, PackError, Sandbox};
+use super::{Pack, Sandbox};
 use crate::plan::{Catalog, Weight};
 use crate::roles::Failure;
+use source::read_manifest;
+use target::{keep_what_was_trained, scratch_beside, write};
 use weights::Source;
 
 /// The file that a build makes when nobody says another one, beside `pack.toml`.
@@ -79,6 +82,7 @@ pub enum Stage {
 #[non_exhaustive]
 pub struct Built {
     /// Where it is.
+    #[serde(serialize_with = "path_text")]
     pub path: PathBuf,
     /// Its id and version, as messages begin.
     #[serde(rename = "pack")]
@@ -178,8 +182,9 @@ impl<'a> Build<'a> {
         if self.weights.is_none() {
             keep_what_was_trained(&target)?;
         }
-        // Made first, so that a folder that takes no file is found out before cargo works.
-        let scratch = scratch_beside(&target)?;
+        // Tried first, so that a folder that takes no file is found out before cargo works;
+        // dropped again, so that an interrupted cargo leaves nothing there.
+        drop(scratch_beside(&target)?);
         let source = self
             .weights
             .as_deref()
@@ -194,6 +199,7 @@ impl<'a> Build<'a> {
         let component = clock(&mut times.component, || component::encode(&module))?;
 
         (self.watch)(Stage::Describe);
+        let scratch = scratch_beside(&target)?;
         let bare = scratch.path().join("described.wasm");
         let begun = Instant::now();
         let file = write(PackWriter::new(&component, &manifest_text), &bare, &target)?;
@@ -271,106 +277,6 @@ fn clock<T>(time: &mut Duration, work: impl FnOnce() -> T) -> T {
     done
 }
 
-/// The text of a folder's `pack.toml`, and what it says.
-fn read_manifest(folder: &Path) -> Result<(String, Manifest), BuildError> {
-    let path = folder.join("pack.toml");
-    let io = |path: &Path, source| BuildError::Io {
-        path: path.to_owned(),
-        source,
-    };
-    let is_folder = |it: fs::Metadata| it.is_dir();
-    if !fs::metadata(folder)
-        .map(is_folder)
-        .map_err(|e| io(folder, e))?
-    {
-        return Err(BuildError::NotAFolder {
-            path: folder.to_owned(),
-        });
-    }
-    let missing = |file| BuildError::Missing {
-        folder: folder.to_owned(),
-        file,
-    };
-    let held = match fs::metadata(&path) {
-        Ok(held) => held,
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            return Err(missing("pack.toml"));
-        }
-        Err(error) => return Err(io(&path, error)),
-    };
-    if !folder.join("Cargo.toml").is_file() {
-        return Err(missing("Cargo.toml"));
-    }
-    // A length is believed only so far as to refuse a file that is not worth reading.
-    if !held.is_file() || held.len() > MANIFEST_LIMIT as u64 {
-        let what = match held.is_file() {
-            true => format!("{} bytes long", held.len()),
-            false => "not a regular file".to_owned(),
-        };
-        let source = std::io::Error::other(format!(
-            "it is {what}, expected a file of at most {MANIFEST_LIMIT} bytes"
-        ));
-        return Err(io(&path, source));
-    }
-    let text = fs::read_to_string(&path).map_err(|error| io(&path, error))?;
-    let manifest = Manifest::parse(&text, &path.display().to_string())?;
-    match manifest.publisher {
-        Some(_) => Err(BuildError::Publisher { path }),
-        None => Ok((text, manifest)),
-    }
-}
-
-/// A folder for what is not finished yet, on the disk of the target, gone when it is dropped.
-fn scratch_beside(target: &Path) -> Result<tempfile::TempDir, BuildError> {
-    let io = |source| BuildError::Io {
-        path: target.to_owned(),
-        source,
-    };
-    if target.is_dir() {
-        return Err(io(ErrorKind::IsADirectory.into()));
-    }
-    let beside = match target.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    tempfile::Builder::new()
-        .prefix(".pack-build-")
-        .suffix(".tmp")
-        .tempdir_in(beside)
-        // Not the temporary path, which says nothing to anybody.
-        .map_err(|error| match error.kind() {
-            ErrorKind::NotFound | ErrorKind::NotADirectory => io(std::io::Error::new(
-                error.kind(),
-                "the folder it should stand in is missing",
-            )),
-            kind => io(kind.into()),
-        })
-}
-
-/// Writes a pack to `path`, which is a step on the way to `target`: errors speak of the latter.
-fn write(pack: PackWriter<'_>, path: &Path, target: &Path) -> Result<PackFile, BuildError> {
-    pack.write(path).map_err(|error| match error {
-        PackFileError::Io { source, .. } => BuildError::Io {
-            path: target.to_owned(),
-            source,
-        },
-        PackFileError::Writer { source, .. } => BuildError::Write(source),
-        other => PackError::from(other).into(),
-    })
-}
-
-/// Training takes long; made-up weights do not replace its result by accident.
-fn keep_what_was_trained(target: &Path) -> Result<(), BuildError> {
-    match PackFile::open(target) {
-        Ok(old) if old.manifest().trained && old.tensors().next().is_some() => {
-            Err(BuildError::Trained {
-                path: target.to_owned(),
-            })
-        }
-        _ => Ok(()),
-    }
-}
-
 /// Every weight that any role or variant declares, in the order of the first mention.
 fn declared(pack: &Pack, manifest: &Manifest) -> Result<Vec<Weight>, BuildError> {
     let mut declared: Vec<Weight> = Vec::new();
@@ -409,6 +315,16 @@ fn measured(pack: &Pack, manifest: &Manifest, catalog: Catalog) -> Result<Vec<Me
     Ok(all)
 }
 
+/// A time as listings have it, in milliseconds to the microsecond.
+pub(super) fn milliseconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e3
+}
+
+/// A path as listings have it: any path has one, even where it is no UTF-8.
+pub(super) fn path_text<S: serde::Serializer>(path: &Path, out: S) -> Result<S::Ok, S::Error> {
+    out.collect_str(&path.display())
+}
+
 impl Serialize for BuildTimes {
     fn serialize<S: serde::Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
         use serde::ser::SerializeMap;
@@ -421,7 +337,7 @@ impl Serialize for BuildTimes {
             ("verify", self.verify),
             ("total", self.total()),
         ] {
-            map.serialize_entry(part, &(time.as_secs_f64() * 1e3))?;
+            map.serialize_entry(part, &milliseconds(time))?;
         }
         map.end()
     }

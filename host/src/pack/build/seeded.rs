@@ -76,8 +76,9 @@ mod tests {
         assert_eq!(first, numbers(0, "a", init));
         assert_ne!(first, numbers(1, "a", init));
         assert_ne!(first, numbers(0, "b", init));
-        // The same on every machine, for good: packs are compared by digest.
-        assert_eq!(first[..3], [-0.29821777, 0.22225189, -0.2926178]);
+        // The same on every machine, for good: packs are compared by digest. Computed by a few
+        // lines of Python as well.
+        assert_eq!(first[..3], [0.2898636, 0.010055542, -0.13085175]);
     }
 
     #[test]

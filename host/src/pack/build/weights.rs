@@ -129,7 +129,7 @@ impl<'a> Chosen<'a> {
                         "tensor `{name}` is {kind}, expected F32, F16 or BF16"
                     ));
                 }
-                Some(tensor) => weights.extend(tensor.as_it_is(name)),
+                Some(tensor) => weights.extend(tensor.unchanged(name)),
             }
         }
         if let Some(reason) = faults.first() {
@@ -261,7 +261,7 @@ fn unused(tensors: &BTreeMap<String, Tensor<'_>>) -> Option<String> {
 }
 
 impl<'a> Tensor<'a> {
-    fn as_it_is(self, name: &str) -> Option<Entry<'a>> {
+    fn unchanged(self, name: &str) -> Option<Entry<'a>> {
         let kind = self.kind.ok()?;
         Some(Entry {
             name: name.to_owned(),

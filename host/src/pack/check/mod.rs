@@ -46,6 +46,7 @@ pub struct Report {
     /// The pack's id and version.
     pub pack: String,
     /// What was looked at: the file or the crate's folder.
+    #[serde(serialize_with = "super::build::path_text")]
     pub path: PathBuf,
     /// What was checked, in order.
     pub checks: Vec<Line>,
@@ -354,7 +355,7 @@ fn share(used: u64, most: u64) -> String {
 }
 
 fn milliseconds<S: serde::Serializer>(time: &Duration, out: S) -> Result<S::Ok, S::Error> {
-    out.serialize_f64(time.as_secs_f64() * 1e3)
+    out.serialize_f64(super::build::milliseconds(*time))
 }
 
 fn milliseconds_of<S: serde::Serializer>(
