@@ -60,22 +60,13 @@ pub struct Loader {
     pub(super) weights: Arc<dyn Weights>,
 }
 
-<<<<<<< HEAD
 /// What answers `config(key)`.
 pub(super) type Config = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
-=======
-/// Answers a guest's `config(key)`.
-pub(super) type Config = dyn Fn(&str) -> Option<String> + Send + Sync;
->>>>>>> guests
 
 /// A network that is being described.
 pub struct Building {
     pub(super) network: Network,
-<<<<<<< HEAD
     pub(super) config: Config,
-=======
-    pub(super) config: Box<Config>,
->>>>>>> guests
     pub(super) loader: Option<Loader>,
     /// Plans closed so far.
     pub(super) plans: Vec<Arc<Plan>>,
