@@ -15,15 +15,30 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 
 /// Crates that only one module may name.
 const DOORS: &[(&str, &[&str])] = &[
-    ("tensor", &["candle_core", "candle_nn", "cudarc", "rayon", "libloading"]),
-    ("pack", &["wasmtime", "wasmparser", "wit_component", "safetensors"]),
+    (
+        "tensor",
+        &["candle_core", "candle_nn", "cudarc", "rayon", "libloading"],
+    ),
+    (
+        "pack",
+        &["wasmtime", "wasmparser", "wit_component", "safetensors"],
+    ),
     ("cli", &["clap", "indicatif", "tracing_subscriber"]),
 ];
 
 /// What stands at the top besides dot-places and what building leaves behind.
 const TOP: &[&str] = &[
-    "CHANGELOG.md", "Cargo.lock", "Cargo.toml", "LICENSE", "README.md", "benches", "host",
-    "pack-sdk", "packs", "tests", "wit",
+    "CHANGELOG.md",
+    "Cargo.lock",
+    "Cargo.toml",
+    "LICENSE",
+    "README.md",
+    "benches",
+    "host",
+    "pack-sdk",
+    "packs",
+    "tests",
+    "wit",
 ];
 
 fn root() -> PathBuf {
@@ -58,9 +73,7 @@ fn code(path: &Path) -> String {
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
         match c {
-            '/' if chars.peek() == Some(&'/') => {
-                while chars.next_if(|&c| c != '\n').is_some() {}
-            }
+            '/' if chars.peek() == Some(&'/') => while chars.next_if(|&c| c != '\n').is_some() {},
             '"' => {
                 out.push_str("\"\"");
                 while let Some(c) = chars.next() {
@@ -94,14 +107,22 @@ fn words(code: &str) -> impl Iterator<Item = (&str, &str)> {
 
 /// The module of `host/src` that a file belongs to.
 fn module(path: &Path) -> String {
-    let inside = path.strip_prefix(root().join("host/src")).expect("it is a host file");
-    let first = inside.iter().next().expect("it has a name").to_string_lossy();
+    let inside = path
+        .strip_prefix(root().join("host/src"))
+        .expect("it is a host file");
+    let first = inside
+        .iter()
+        .next()
+        .expect("it has a name")
+        .to_string_lossy();
     first.trim_end_matches(".rs").to_owned()
 }
 
 /// Modules of the library that a file names, by `crate::` or by climbing with `super::`.
 fn imports(path: &Path, code: &str) -> BTreeSet<String> {
-    let inside = path.strip_prefix(root().join("host/src")).expect("it is a host file");
+    let inside = path
+        .strip_prefix(root().join("host/src"))
+        .expect("it is a host file");
     let is_mod = inside.file_name().is_some_and(|name| name == "mod.rs");
     // How many `super`s lead from this file to the crate's root.
     let depth = inside.iter().count() - usize::from(is_mod);
@@ -129,7 +150,8 @@ fn imports(path: &Path, code: &str) -> BTreeSet<String> {
                         '}' => open -= 1,
                         ',' if open == 1 => wanted = true,
                         c if wanted && open == 1 && c.is_alphabetic() => {
-                            found.extend(words(&list[at..]).next().map(|(name, _)| name.to_owned()));
+                            found
+                                .extend(words(&list[at..]).next().map(|(name, _)| name.to_owned()));
                             wanted = false;
                         }
                         _ => {}
@@ -192,7 +214,10 @@ fn the_command_line_uses_the_public_face_alone() {
     let lib = code(&root().join("host/src/lib.rs"));
     assert!(main.contains("mod cli"), "`cli` belongs to the program");
     assert!(!lib.contains("mod cli"), "`cli` is no part of the library");
-    assert!(main.lines().count() < 60, "main.rs parses, calls and prints");
+    assert!(
+        main.lines().count() < 60,
+        "main.rs parses, calls and prints"
+    );
 }
 
 #[test]
@@ -200,8 +225,15 @@ fn files_stay_short_and_have_names_that_say_something() {
     let mut wrong = Vec::new();
     for folder in ["host", "pack-sdk", "packs", "tests", "benches"] {
         for path in sources(&root().join(folder)) {
-            let lines = std::fs::read_to_string(&path).expect("it can be read").lines().count();
-            let name = path.file_stem().expect("it has one").to_string_lossy().into_owned();
+            let lines = std::fs::read_to_string(&path)
+                .expect("it can be read")
+                .lines()
+                .count();
+            let name = path
+                .file_stem()
+                .expect("it has one")
+                .to_string_lossy()
+                .into_owned();
             if lines > 600 {
                 wrong.push(format!("{}: {lines} lines", path.display()));
             }
@@ -217,7 +249,13 @@ fn files_stay_short_and_have_names_that_say_something() {
 fn the_top_holds_exactly_its_places() {
     let listed: BTreeSet<String> = std::fs::read_dir(root())
         .expect("the workspace is there")
-        .map(|entry| entry.expect("it can be listed").file_name().to_string_lossy().into_owned())
+        .map(|entry| {
+            entry
+                .expect("it can be listed")
+                .file_name()
+                .to_string_lossy()
+                .into_owned()
+        })
         .filter(|name| !name.starts_with('.') && name != "target")
         .collect();
     let expected: BTreeSet<String> = TOP.iter().map(|name| (*name).to_owned()).collect();

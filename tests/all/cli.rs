@@ -80,7 +80,11 @@ fn edit(path: PathBuf, from: &str, to: &str) {
 
 /// A fresh crate, small enough to be built and run in no time.
 fn fresh(folder: &Path, name: &str) -> PathBuf {
-    let made = mbhost(folder, &["pack", "init", "--name", name, "--width", "64", "--json"]).json();
+    let made = mbhost(
+        folder,
+        &["pack", "init", "--name", name, "--width", "64", "--json"],
+    )
+    .json();
     folder.join(made["id"].as_str().expect("an id"))
 }
 
@@ -99,7 +103,14 @@ fn names(folder: &Path) -> Vec<String> {
 #[test]
 fn a_new_author_makes_builds_tests_and_inspects_a_pack() {
     let dir = folder();
-    let init = ["pack", "init", "--domain", "medical", "--name", "Medical QA Pack"];
+    let init = [
+        "pack",
+        "init",
+        "--domain",
+        "medical",
+        "--name",
+        "Medical QA Pack",
+    ];
     let said = mbhost(dir.path(), &init).good();
     assert!(
         said.starts_with("medical-qa-pack: a crate for the pack `medical-qa-pack`, "),
@@ -136,8 +147,17 @@ fn a_new_author_makes_builds_tests_and_inspects_a_pack() {
         found.next().unwrap_or_else(|| panic!("{name}: {report}"))["outcome"].clone()
     };
     for name in [
-        "sound", "compiles", "loads", "runs", "shapes", "finite", "deterministic",
-        "row-invariant", "cached", "identity", "limits",
+        "sound",
+        "compiles",
+        "loads",
+        "runs",
+        "shapes",
+        "finite",
+        "deterministic",
+        "row-invariant",
+        "cached",
+        "identity",
+        "limits",
     ] {
         assert_eq!(outcome(name), "passed", "{name}: {report}");
     }
@@ -208,7 +228,11 @@ fn weights_come_from_a_seed_or_a_file_and_must_fit() {
     );
     assert!(before == read("d.wasm"));
 
-    edit(home.join("pack.toml"), "\nfeed-forward = ", "\nfeed-forward = 1");
+    edit(
+        home.join("pack.toml"),
+        "\nfeed-forward = ",
+        "\nfeed-forward = 1",
+    );
     let unfit = build(&["--weights", "a.wasm", "--out", "d.wasm"]);
     assert_eq!(unfit.code, Some(1));
     assert!(
@@ -243,7 +267,11 @@ fn a_build_that_breaks_leaves_what_was_there() {
     write(home.join("src/lib.rs"), "pub fn x() {");
     let broken = mbhost(&home, &["pack", "build"]);
     assert_eq!((broken.code, &*broken.out), (Some(1), ""));
-    assert!(broken.err.contains("this file contains an unclosed delimiter"));
+    assert!(
+        broken
+            .err
+            .contains("this file contains an unclosed delimiter")
+    );
     let last = "error: .: `cargo build` ended with exit status: 101\n\
                 hint: cargo's own words stand above\n";
     assert!(broken.err.ends_with(last), "{}", broken.err);
@@ -266,9 +294,16 @@ fn a_build_that_breaks_leaves_what_was_there() {
         last.starts_with("error: pack `broken` 0.1.0: `load` panicked: panicked at src/lib.rs:"),
         "{last}"
     );
-    assert!(last.ends_with("assertion failed: config.layers == 3"), "{last}");
+    assert!(
+        last.ends_with("assertion failed: config.layers == 3"),
+        "{last}"
+    );
 
-    edit(home.join("Cargo.toml"), "crate-type = [\"cdylib\"]", "crate-type = [\"rlib\"]");
+    edit(
+        home.join("Cargo.toml"),
+        "crate-type = [\"cdylib\"]",
+        "crate-type = [\"rlib\"]",
+    );
     let none = mbhost(&home, &["pack", "build"]);
     let last = "error: .: `cargo build` made no wasm file of this crate\n\
                 hint: `[lib]` in Cargo.toml needs `crate-type = [\"cdylib\"]`\n";
@@ -294,7 +329,11 @@ fn a_pack_that_misbehaves_is_told_so_and_the_exit_code_says_it() {
         "{}",
         tested.out
     );
-    assert!(tested.out.ends_with("\n3 passed, 1 failed, 7 skipped\n"), "{}", tested.out);
+    assert!(
+        tested.out.ends_with("\n3 passed, 1 failed, 7 skipped\n"),
+        "{}",
+        tested.out
+    );
     assert!(!home.join("pack.wasm").exists());
 }
 
@@ -365,7 +404,10 @@ fn a_folder_that_takes_no_files_is_found_out_before_cargo_works() {
         eprintln!("skipped: this user writes where nobody may");
         return;
     }
-    let build = mbhost(dir.path(), &["pack", "build", "shut", "--out", "closed/x.wasm"]);
+    let build = mbhost(
+        dir.path(),
+        &["pack", "build", "shut", "--out", "closed/x.wasm"],
+    );
     build.refused(1, "error: closed/x.wasm: permission denied\n");
     mbhost(dir.path(), &["pack", "init", "closed/new"])
         .refused(1, "error: closed/new: permission denied\n");
@@ -434,14 +476,33 @@ fn init_overwrites_nothing_and_leaves_nothing_half_done() {
     // Where it stands, when nothing stands there yet.
     let here = dir.path().join("here");
     std::fs::create_dir(&here).expect("a folder");
-    mbhost(&here, &["pack", "init", ".", "--name", "\"; drop 'tables' \\ {{id}} #"]).good();
+    mbhost(
+        &here,
+        &[
+            "pack",
+            "init",
+            ".",
+            "--name",
+            "\"; drop 'tables' \\ {{id}} #",
+        ],
+    )
+    .good();
     let manifest = std::fs::read_to_string(here.join("pack.toml")).expect("a manifest");
     let manifest: toml::Table = manifest.parse().expect("TOML");
     assert_eq!(manifest["id"].as_str(), Some("drop-tables-id"));
-    assert_eq!(manifest["name"].as_str(), Some("\"; drop 'tables' \\ {{id}} #"));
+    assert_eq!(
+        manifest["name"].as_str(),
+        Some("\"; drop 'tables' \\ {{id}} #")
+    );
     let files = names(&here);
     let expected = [
-        ".gitignore", "Cargo.lock", "Cargo.toml", "README.md", "pack.toml", "src", "tests",
+        ".gitignore",
+        "Cargo.lock",
+        "Cargo.toml",
+        "README.md",
+        "pack.toml",
+        "src",
+        "tests",
         "vendor",
     ];
     assert_eq!(files, expected);

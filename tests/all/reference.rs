@@ -20,7 +20,6 @@ pub struct Stored {
 
 /// A checkpoint in memory.
 pub struct Checkpoint {
-    pub name: String,
     pub config: Value,
     pub expected: Value,
     pub tensors: BTreeMap<String, Stored>,
@@ -44,8 +43,12 @@ fn numbers(dtype: Dtype, bytes: &[u8]) -> Vec<f64> {
             let fours = bytes.as_chunks::<4>().0.iter();
             fours.map(|b| f64::from(f32::from_le_bytes(*b))).collect()
         }
-        Dtype::F16 => pairs().map(|b| half::f16::from_le_bytes(*b).to_f64()).collect(),
-        Dtype::BF16 => pairs().map(|b| half::bf16::from_le_bytes(*b).to_f64()).collect(),
+        Dtype::F16 => pairs()
+            .map(|b| half::f16::from_le_bytes(*b).to_f64())
+            .collect(),
+        Dtype::BF16 => pairs()
+            .map(|b| half::bf16::from_le_bytes(*b).to_f64())
+            .collect(),
         other => panic!("no checkpoint here holds {other:?}"),
     }
 }
@@ -80,7 +83,6 @@ impl Checkpoint {
             }
         }
         Self {
-            name: name.to_owned(),
             config: json("config.json"),
             expected: json("expected.json"),
             tensors,
@@ -93,12 +95,16 @@ impl Checkpoint {
     }
 
     fn tensor(&self, name: &str) -> Option<&[f64]> {
-        self.tensors.get(name).map(|stored| stored.numbers.as_slice())
+        self.tensors
+            .get(name)
+            .map(|stored| stored.numbers.as_slice())
     }
 
     pub fn embed(&self, tokens: &[usize]) -> Vec<Vec<f64>> {
         let width = self.number("hidden_size");
-        let table = self.tensor("model.embed_tokens.weight").expect("it is there");
+        let table = self
+            .tensor("model.embed_tokens.weight")
+            .expect("it is there");
         let row = |&token: &usize| table[token * width..(token + 1) * width].to_vec();
         tokens.iter().map(row).collect()
     }
@@ -112,15 +118,31 @@ impl Checkpoint {
             let bias = at(&format!("{name}.bias"));
             rows.iter().map(|row| project(row, weight, bias)).collect()
         };
-        let eps = self.config["rms_norm_eps"].as_f64().expect("it is a number");
-        let (heads, kv) = (self.number("num_attention_heads"), self.number("num_key_value_heads"));
+        let eps = self.config["rms_norm_eps"]
+            .as_f64()
+            .expect("it is a number");
+        let (heads, kv) = (
+            self.number("num_attention_heads"),
+            self.number("num_key_value_heads"),
+        );
         let size = self.number("head_dim");
-        let window = self.config["sliding_window"].as_u64().map_or(usize::MAX, |w| w as usize);
+        let window = self.config["sliding_window"]
+            .as_u64()
+            .map_or(usize::MAX, |w| w as usize);
 
-        let normed: Vec<_> = rows.iter().map(|r| norm(r, must("input_layernorm.weight"), eps)).collect();
-        let (mut q, mut k) = (linear(&normed, "self_attn.q_proj"), linear(&normed, "self_attn.k_proj"));
+        let normed: Vec<_> = rows
+            .iter()
+            .map(|r| norm(r, must("input_layernorm.weight"), eps))
+            .collect();
+        let (mut q, mut k) = (
+            linear(&normed, "self_attn.q_proj"),
+            linear(&normed, "self_attn.k_proj"),
+        );
         let v = linear(&normed, "self_attn.v_proj");
-        for (rows, weight) in [(&mut q, at("self_attn.q_norm.weight")), (&mut k, at("self_attn.k_norm.weight"))] {
+        for (rows, weight) in [
+            (&mut q, at("self_attn.q_norm.weight")),
+            (&mut k, at("self_attn.k_norm.weight")),
+        ] {
             for (position, row) in rows.iter_mut().enumerate() {
                 for head in row.chunks_exact_mut(size) {
                     if let Some(weight) = weight {
@@ -152,13 +174,23 @@ impl Checkpoint {
             attended.push(out);
         }
         let after: Vec<Vec<f64>> = add(rows, &linear(&attended, "self_attn.o_proj"));
-        let normed: Vec<_> =
-            after.iter().map(|r| norm(r, must("post_attention_layernorm.weight"), eps)).collect();
-        let (gate, up) = (linear(&normed, "mlp.gate_proj"), linear(&normed, "mlp.up_proj"));
+        let normed: Vec<_> = after
+            .iter()
+            .map(|r| norm(r, must("post_attention_layernorm.weight"), eps))
+            .collect();
+        let (gate, up) = (
+            linear(&normed, "mlp.gate_proj"),
+            linear(&normed, "mlp.up_proj"),
+        );
         let inner: Vec<Vec<f64>> = gate
             .iter()
             .zip(&up)
-            .map(|(gate, up)| gate.iter().zip(up).map(|(g, u)| g / (1.0 + (-g).exp()) * u).collect())
+            .map(|(gate, up)| {
+                gate.iter()
+                    .zip(up)
+                    .map(|(g, u)| g / (1.0 + (-g).exp()) * u)
+                    .collect()
+            })
             .collect();
         add(&after, &linear(&inner, "mlp.down_proj"))
     }
@@ -177,7 +209,10 @@ impl Checkpoint {
             let wavelength = std::f64::consts::TAU / plain;
             let frequency = match rope["rope_type"].as_str() {
                 Some("llama3") => {
-                    let (low, high) = (get("low_freq_factor").unwrap(), get("high_freq_factor").unwrap());
+                    let (low, high) = (
+                        get("low_freq_factor").unwrap(),
+                        get("high_freq_factor").unwrap(),
+                    );
                     if wavelength > context / low {
                         plain / factor
                     } else if wavelength < context / high {
@@ -192,7 +227,10 @@ impl Checkpoint {
                     let corner = |turns: f64| {
                         dim * (context / (turns * std::f64::consts::TAU)).ln() / (2.0 * theta.ln())
                     };
-                    let (low, high) = (corner(32.0).floor().max(0.0), corner(1.0).ceil().min(dim - 1.0));
+                    let (low, high) = (
+                        corner(32.0).floor().max(0.0),
+                        corner(1.0).ceil().min(dim - 1.0),
+                    );
                     let ramp = ((i as f64 - low) / (high - low)).clamp(0.0, 1.0);
                     plain / factor * ramp + plain * (1.0 - ramp)
                 }
@@ -207,9 +245,17 @@ impl Checkpoint {
 
     /// The logits of the last row.
     pub fn logits(&self, row: &[f64]) -> Vec<f64> {
-        let eps = self.config["rms_norm_eps"].as_f64().expect("it is a number");
-        let row = norm(row, self.tensor("model.norm.weight").expect("it is there"), eps);
-        let head = self.tensor("lm_head.weight").or_else(|| self.tensor("model.embed_tokens.weight"));
+        let eps = self.config["rms_norm_eps"]
+            .as_f64()
+            .expect("it is a number");
+        let row = norm(
+            row,
+            self.tensor("model.norm.weight").expect("it is there"),
+            eps,
+        );
+        let head = self
+            .tensor("lm_head.weight")
+            .or_else(|| self.tensor("model.embed_tokens.weight"));
         project(&row, head.expect("it is there"), None)
     }
 }
@@ -252,7 +298,9 @@ fn the_plain_forward_pass_gives_the_logits_of_transformers() {
             rows = checkpoint.block(layer, &rows);
         }
         let logits = checkpoint.logits(rows.last().expect("the prompt is not empty"));
-        let expected = checkpoint.expected["last_logits"].as_array().expect("it is a list");
+        let expected = checkpoint.expected["last_logits"]
+            .as_array()
+            .expect("it is a list");
         assert_eq!(logits.len(), expected.len());
         for (found, expected) in logits.iter().zip(expected) {
             let expected = expected.as_f64().expect("it is a number");

@@ -56,12 +56,9 @@ impl Conversation {
             let lent = Resource::new_borrow(turn.rep());
             let hooks = exports.conversation();
             let answer = hooks.call_prepare(&mut *store, conversation, lent)?;
-            let table = &mut store.data_mut().table;
-            table.delete(turn)?;
-            match answer {
-                Ok(advice) => Ok(Ok(table.delete(advice)?)),
-                Err(refusal) => Ok(Err(refusal)),
-            }
+            let state = store.data_mut();
+            state.table.delete(turn)?;
+            state.take(answer)
         })
     }
 
@@ -76,12 +73,9 @@ impl Conversation {
             let lent = Resource::new_borrow(reply.rep());
             let hooks = exports.conversation();
             let answer = hooks.call_finish(&mut *store, conversation, lent)?;
-            let table = &mut store.data_mut().table;
-            table.delete(reply)?;
-            match answer {
-                Ok(verdict) => Ok(Ok(table.delete(verdict)?)),
-                Err(refusal) => Ok(Err(refusal)),
-            }
+            let state = store.data_mut();
+            state.table.delete(reply)?;
+            state.take(answer)
         })
     }
 }

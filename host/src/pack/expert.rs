@@ -96,7 +96,7 @@ impl GuestExpert {
                 .expert()
                 .call_forward(&mut *store, expert, lent, own);
             let state = store.data_mut();
-            let ran = state.running.take();
+            let ran = state.end_step();
             let answer = match answer? {
                 Ok(out) => Ok(leave(state, ran, out, (rows, width))?),
                 Err(refusal) => Err(refusal),

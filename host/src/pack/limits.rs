@@ -17,6 +17,8 @@ pub struct Limits {
     pub hostcall_bytes: usize,
     /// Bytes of text in what a hook or a router answers.
     pub text_bytes: usize,
+    /// Runs of plans in one call: they take the host's time, which no deadline counts.
+    pub runs: usize,
     /// Log lines that a guest may write in one call.
     pub log_lines: usize,
     /// Work of a `load`.
@@ -45,10 +47,9 @@ pub struct Work {
 pub struct CodeLimits {
     /// The component without its weights.
     pub bytes: usize,
-    /// Functions of all its core modules.
-    pub functions: usize,
-    /// One function's body.
-    pub function_bytes: usize,
+    /// What compiling its core modules may take, as told from the code before: about a
+    /// microsecond a unit.
+    pub effort: u64,
     /// Core modules, components and their instances.
     pub parts: usize,
 }
@@ -61,6 +62,7 @@ impl Default for Limits {
             handles: 65_536,
             hostcall_bytes: 8 << 20,
             text_bytes: 1 << 20,
+            runs: 64,
             log_lines: 256,
             load: Work {
                 fuel: 1_000_000_000,
@@ -77,8 +79,7 @@ impl Default for Limits {
             quota: Quota::default(),
             code: CodeLimits {
                 bytes: 8 << 20,
-                functions: 20_000,
-                function_bytes: 512 << 10,
+                effort: 2_000_000,
                 parts: 64,
             },
         }

@@ -9,6 +9,7 @@ mod bindings;
 mod build;
 mod check;
 mod conversation;
+mod effort;
 mod expert;
 mod guest;
 mod imports;

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use modularbase_format::{Manifest, Role};
 use wasmparser::{Encoding, Parser, Payload, Validator, WasmFeatures};
 
+use super::effort;
 use super::limits::CodeLimits;
 use super::log::escaped;
 
@@ -44,6 +45,8 @@ pub struct Face {
     pub code_bytes: usize,
     /// Functions of all its core modules.
     pub functions: usize,
+    /// What compiling them is told to take, about a microsecond a unit.
+    pub effort: u64,
 }
 
 /// Why a component is not let in.
@@ -82,7 +85,7 @@ impl Face {
             ..Face::default()
         };
         let unreadable = |error: wasmparser::BinaryReaderError| Objection {
-            reason: format!("the component is not valid: {error}"),
+            reason: escaped(&format!("the component is not valid: {error}")),
             hint: None,
         };
         let mut parts = 0usize;
@@ -101,15 +104,17 @@ impl Face {
                 }
                 Payload::InstanceSection(section) => parts += section.count() as usize,
                 Payload::ComponentInstanceSection(section) => parts += section.count() as usize,
-                Payload::FunctionSection(section) => face.functions += section.count() as usize,
+                Payload::FunctionSection(section) => {
+                    let functions = section.count();
+                    face.functions += functions as usize;
+                    face.effort += u64::from(functions) * effort::FUNCTION;
+                }
                 Payload::CodeSectionEntry(body) => {
-                    let (found, most) = (body.range().len(), limits.function_bytes);
-                    if found > most {
-                        return object(
-                            format!("a function has {found} bytes, expected at most {most}"),
-                            None,
-                        );
-                    }
+                    let more = effort::of(&body).map_err(unreadable)?;
+                    face.effort = face.effort.saturating_add(more);
+                }
+                Payload::ComponentCanonicalSection(_) if !outermost => {
+                    return object("it holds a component with functions of its own", None);
                 }
                 Payload::ComponentImportSection(section) if outermost => {
                     for import in section {
@@ -132,11 +137,11 @@ impl Face {
                     None,
                 );
             }
-            if face.functions > limits.functions {
-                let (found, most) = (face.functions, limits.functions);
+            if face.effort > limits.effort {
+                let (found, most) = (face.effort, limits.effort);
                 return object(
-                    format!("the code has {found} functions, expected at most {most}"),
-                    None,
+                    format!("the code would take about {found} us to compile, the limit is {most}"),
+                    Some("large functions with many branches take longest"),
                 );
             }
             if open.first() == Some(&Encoding::Module) {

@@ -13,8 +13,8 @@ use wasmtime::component::{Resource, ResourceTable, ResourceTableError};
 use super::bindings::modularbase::pack::tensors::Error as GuestError;
 use super::limits::{Limits, Work};
 use super::log::Log;
-use crate::plan::{self, Network, Plan, PlanError, ValueId, WeightId};
-use crate::tensor::{Device, Ledger, Program, Step, TensorError, Weights};
+use crate::plan::{self, Network, Plan, PlanError, RowKind, ValueId, WeightId};
+use crate::tensor::{Device, Grant, Ledger, Program, Step, TensorError, Weights};
 
 /// How a call from the guest goes wrong.
 #[derive(Debug)]
@@ -91,6 +91,13 @@ pub struct State {
     pub(super) running: Option<Running>,
     /// Tensors that the guest holds.
     pub(super) tensors: usize,
+    /// The bytes of the tensors that came out of plans in this step.
+    pub(super) held: Option<Grant>,
+    /// Advices and verdicts that the guest holds.
+    pub(super) answers: usize,
+    /// Runs of plans that are left in this call.
+    runs_left: usize,
+    runs_limit: usize,
     /// Bytes of text that the host may still keep for the guest in this call.
     text_left: usize,
     text_limit: usize,
@@ -110,6 +117,8 @@ pub(super) struct Memory {
     bytes: usize,
     /// What it has grown to.
     pub(super) held: usize,
+    /// Elements of all tables so far.
+    elements: usize,
     table_elements: usize,
     pub(super) denied: Option<String>,
 }
@@ -129,6 +138,10 @@ impl State {
             stateful: None,
             running: None,
             tensors: 0,
+            held: None,
+            answers: 0,
+            runs_left: 0,
+            runs_limit: limits.runs,
             text_left: 0,
             text_limit: limits.text_bytes,
             clock: Clock {
@@ -139,6 +152,7 @@ impl State {
             memory: Memory {
                 bytes: memory.unwrap_or(limits.memory_bytes),
                 held: 0,
+                elements: 0,
                 table_elements: limits.table_elements,
                 denied: None,
             },
@@ -198,6 +212,64 @@ impl State {
         }
     }
 
+    /// Counts a run of a plan. What runs is the host's time, so their number is what is bounded.
+    pub(super) fn count_run(&mut self) -> Result<(), Fault> {
+        match self.runs_left.checked_sub(1) {
+            Some(left) => {
+                self.runs_left = left;
+                Ok(())
+            }
+            None => {
+                let most = self.runs_limit;
+                let words = format!("run: {most} plans have run in this call, that is the limit");
+                Err(Fault::limit(words))
+            }
+        }
+    }
+
+    /// Has the ledger grant what comes out of a plan: the guest may hold it until its step ends.
+    pub(super) fn hold(&mut self, plan: &Plan, step: &Step) -> Result<(), Fault> {
+        let out = plan.output_node();
+        let rows = match out.rows {
+            RowKind::Pooled => step.spans().len(),
+            RowKind::Step | RowKind::Tokens => step.rows(),
+        };
+        let bytes = (rows as u64).saturating_mul(out.width as u64 * 4);
+        match &mut self.held {
+            Some(held) => Ok(held.grow(bytes).map_err(TensorError::from)?),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes a hook's answer out of the guest's hands, which then hold no other.
+    pub(super) fn take<T: 'static>(
+        &mut self,
+        answer: Result<Resource<T>, GuestError>,
+    ) -> wasmtime::Result<Result<T, GuestError>> {
+        let answer = match answer {
+            Ok(answer) => {
+                let answer = self.table.delete(answer)?;
+                self.answers -= 1;
+                Ok(answer)
+            }
+            Err(refusal) => Err(refusal),
+        };
+        match self.answers {
+            0 => Ok(answer),
+            kept => Err(wasmtime::Error::msg(format!(
+                "kept {kept} answers after it returned, expected none"
+            ))),
+        }
+    }
+
+    /// Ends a step: what its tensors took is free again.
+    pub(super) fn end_step(&mut self) -> Option<Running> {
+        if let Some(held) = &mut self.held {
+            held.shrink(held.bytes());
+        }
+        self.running.take()
+    }
+
     /// Runs `work` on the host's account: the guest's deadline stands still meanwhile.
     pub(super) fn on_host<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
         let before = Instant::now();
@@ -214,6 +286,7 @@ impl State {
             deadline: work.deadline,
         };
         self.text_left = self.text_limit;
+        self.runs_left = self.runs_limit;
         self.log.begin();
         self.memory.denied = None;
     }
@@ -246,16 +319,18 @@ impl wasmtime::ResourceLimiter for Memory {
 
     fn table_growing(
         &mut self,
-        _current: usize,
+        current: usize,
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let fits = desired <= self.table_elements;
-        if !fits {
+        let more = desired.saturating_sub(current);
+        let all = self.elements.saturating_add(more);
+        let fits = all <= self.table_elements;
+        if fits {
+            self.elements = all;
+        } else {
             let limit = self.table_elements;
-            self.denied = Some(format!(
-                "it wanted a table of {desired}, the limit is {limit}"
-            ));
+            self.denied = Some(format!("it wanted tables of {all}, the limit is {limit}"));
         }
         Ok(fits)
     }

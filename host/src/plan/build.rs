@@ -330,8 +330,9 @@ impl Network {
     /// Closes a plan over what `out` depends on.
     ///
     /// # Errors
-    /// When `out` is tokens, when a stateful plan was closed before and this is another, and
-    /// when it needs more memory for each row than the quota has.
+    /// When `out` is tokens, when a stateful plan was closed before and this is another, when it
+    /// needs more memory for each row than the quota has, and when the plans closed so far have
+    /// used up the operations.
     pub fn finish(&mut self, out: ValueId) -> Result<Plan, PlanError> {
         self.numbers(out, "finish")?;
         let mut wanted = vec![false; self.nodes.len()];
@@ -402,6 +403,13 @@ impl Network {
                 plan.cost.activation_bytes, self.quota.activation_bytes
             )));
         }
+        let closed = self.closed + plan.nodes.len();
+        if closed > self.quota.operations {
+            return Err(PlanError::Limit(format!(
+                "finish: the plans have {closed} operations together, the quota is {}",
+                self.quota.operations
+            )));
+        }
         if plan.is_stateful() {
             if self.stateful {
                 return Err(PlanError::State(
@@ -411,6 +419,7 @@ impl Network {
             }
             self.stateful = true;
         }
+        self.closed = closed;
         Ok(plan)
     }
 

@@ -12,6 +12,8 @@ mod network;
 mod op;
 mod options;
 mod rope;
+#[cfg(test)]
+mod tests;
 
 pub use attention::Attention;
 pub use cost::Cost;

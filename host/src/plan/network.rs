@@ -22,7 +22,8 @@ pub enum Catalog {
 /// How large a network may be.
 #[derive(Clone, Debug)]
 pub struct Quota {
-    /// Operations, those that no plan uses included.
+    /// Operations, those that no plan uses included; and once more those of all closed plans
+    /// together, where two plans share some.
     pub operations: usize,
     /// Weights.
     pub weights: usize,
@@ -62,6 +63,8 @@ pub struct Network {
     pub(super) inputs: usize,
     pub(super) lanes: Vec<String>,
     pub(super) stateful: bool,
+    /// Operations of the plans closed so far.
+    pub(super) closed: usize,
 }
 
 impl Network {
@@ -78,6 +81,7 @@ impl Network {
             inputs: 0,
             lanes: Vec::new(),
             stateful: false,
+            closed: 0,
         }
     }
 

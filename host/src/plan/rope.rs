@@ -201,3 +201,78 @@ impl Scaling {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rope(base: f32, dim: usize, scaling: Scaling) -> Rope {
+        Rope {
+            layout: Layout::Halves,
+            base,
+            dim,
+            scaling,
+        }
+    }
+
+    fn check(rope: Rope, expected: &[f64]) {
+        let found = rope.frequencies();
+        assert_eq!(found.len(), rope.dim / 2);
+        for (found, expected) in found.iter().zip(expected) {
+            let apart = (f64::from(*found) - expected).abs() / expected;
+            assert!(apart < 1e-6, "{found}, expected {expected}");
+        }
+    }
+
+    // What `transformers` 5.23 computes for these checkpoints: its formulas, in double precision.
+
+    #[test]
+    fn yarn_turns_as_transformers_does() {
+        let scaling = Scaling::Yarn {
+            factor: 4.0,
+            beta_fast: 32.0,
+            beta_slow: 1.0,
+            original_context: 128,
+            attention_factor: 1.138_629_4,
+        };
+        let expected = [
+            1.0,
+            0.237_170_824_512_628_5,
+            0.05,
+            0.007_905_694_150_420_948,
+            0.0025,
+            0.000_790_569_415_042_094_8,
+            0.000_25,
+            7.905_694_150_420_948e-05,
+        ];
+        check(rope(10_000.0, 16, scaling), &expected);
+    }
+
+    #[test]
+    fn llama3_turns_as_transformers_does() {
+        let scaling = Scaling::Llama3 {
+            factor: 8.0,
+            low_freq_factor: 1.0,
+            high_freq_factor: 4.0,
+            original_context: 256,
+        };
+        let expected = [
+            1.0,
+            0.193_922_744_748_685_76,
+            0.010_538_232_746_455_323,
+            0.000_911_583_092_152_138_9,
+            0.000_176_776_695_296_636_88,
+            3.428_102_195_952_591e-05,
+            6.647_869_871_181_235e-06,
+            1.289_173_172_151_557_4e-06,
+        ];
+        check(rope(500_000.0, 16, scaling), &expected);
+    }
+
+    #[test]
+    fn linear_slows_every_pair_alike() {
+        let scaling = Scaling::Linear { factor: 2.0 };
+        check(rope(10_000.0, 8, scaling), &[0.5, 0.05, 0.005, 0.0005]);
+        check(rope(10_000.0, 4, Scaling::None), &[1.0, 0.01]);
+    }
+}

@@ -7,7 +7,7 @@ use wasmtime::component::Resource;
 use crate::pack::bindings::modularbase::pack::network::{self, Init, Options};
 use crate::pack::state::{Fault, GuestPlan, NetworkHandle, State, StepHandle, Value, Weight};
 use crate::plan::{self, Network, Plan, PlanError, ValueId};
-use crate::tensor::Tensor;
+use crate::tensor::{Tensor, TensorError};
 
 type NetworkResource = Resource<NetworkHandle>;
 type Made = Result<Resource<Value>, Fault>;
@@ -28,6 +28,9 @@ impl State {
         let program = loader
             .device
             .load(plan, &*loader.weights, &loader.ledger, who)?;
+        let nothing = loader.ledger.grant("scratch", 0);
+        let nothing = nothing.map_err(TensorError::from)?;
+        self.held.get_or_insert(nothing);
         let number = self.programs.len();
         self.programs.push(program);
         if plan.is_stateful() {
@@ -82,8 +85,9 @@ impl network::HostPlan for State {
         _step: Resource<StepHandle>,
         inputs: Vec<Resource<Tensor>>,
     ) -> Result<Resource<Tensor>, Fault> {
-        let plan = self.table.get(&plan)?;
-        let Some(program) = plan.program else {
+        let GuestPlan { plan, program } = self.table.get(&plan)?;
+        let plan = plan.clone();
+        let Some(program) = *program else {
             return Err(Fault::state(
                 "the plan is only described: this load has no device",
             ));
@@ -102,6 +106,8 @@ impl network::HostPlan for State {
             .iter()
             .map(|input| self.table.get(input).cloned())
             .collect::<Result<_, _>>()?;
+        self.count_run()?;
+        self.hold(&plan, &step)?;
         let out = self.on_host(|state| {
             let inputs: Vec<&Tensor> = inputs.iter().collect();
             match state.programs.get_mut(program) {

@@ -120,6 +120,7 @@ impl readback::Host for State {
             rows: 1,
         };
         let step = Step::new(vec![span], vec![0]).map_err(Fault::breach)?;
+        self.count_run()?;
         self.on_host(|state| {
             let Some(program) = state.programs.get_mut(program) else {
                 return Err(Fault::state("the plan's program is gone"));

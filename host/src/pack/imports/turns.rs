@@ -29,7 +29,9 @@ impl turns::HostTurn for State {
 
 impl turns::HostAdvice for State {
     fn new(&mut self) -> wasmtime::Result<Resource<Advice>> {
-        Ok(self.table.push(Advice::default())?)
+        let advice = self.table.push(Advice::default())?;
+        self.answers += 1;
+        Ok(advice)
     }
 
     fn context(&mut self, advice: Resource<Advice>, text: String) -> wasmtime::Result<()> {
@@ -58,6 +60,7 @@ impl turns::HostAdvice for State {
 
     fn drop(&mut self, advice: Resource<Advice>) -> wasmtime::Result<()> {
         self.table.delete(advice)?;
+        self.answers -= 1;
         Ok(())
     }
 }
@@ -79,7 +82,9 @@ impl turns::HostReply for State {
 
 impl turns::HostVerdict for State {
     fn new(&mut self) -> wasmtime::Result<Resource<Verdict>> {
-        Ok(self.table.push(Verdict::default())?)
+        let verdict = self.table.push(Verdict::default())?;
+        self.answers += 1;
+        Ok(verdict)
     }
 
     fn note(&mut self, verdict: Resource<Verdict>, text: String) -> wasmtime::Result<()> {
@@ -96,6 +101,7 @@ impl turns::HostVerdict for State {
 
     fn drop(&mut self, verdict: Resource<Verdict>) -> wasmtime::Result<()> {
         self.table.delete(verdict)?;
+        self.answers -= 1;
         Ok(())
     }
 }

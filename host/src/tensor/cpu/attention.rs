@@ -68,9 +68,11 @@ pub(super) fn attend(
     let group = how.heads / how.kv_heads;
     let parts = group.div_ceil(HEADS);
     let mut pieces = Vec::new();
-    let mut work = 0;
+    let mut work = 0usize;
     for reading in readings {
-        work += reading.rows * how.heads * how.key_head * BLOCK_ROWS * reading.blocks.len();
+        let keys = BLOCK_ROWS * reading.blocks.len();
+        let row = keys.saturating_mul(how.heads * how.key_head);
+        work = work.saturating_add(row.saturating_mul(reading.rows));
         for row in (0..reading.rows).step_by(TILE) {
             let rows = row..(row + TILE).min(reading.rows);
             for part in 0..how.kv_heads * parts {

@@ -4,6 +4,11 @@
 //! steps of one vector, into the lanes of one accumulator, which are then added in a fixed
 //! tree. How many rows and weights are computed side by side changes the speed and no bit.
 
+#![allow(
+    clippy::needless_range_loop,
+    reason = "a tile's rows and columns index several operands at once"
+)]
+
 use half::{bf16, f16};
 
 use super::level::{Level, Set};

@@ -67,7 +67,9 @@ impl Layout {
             .map(|node| layout.beside(plan, &node.op));
         let beside = beside.collect::<Vec<_>>().into_iter().max().unwrap_or(0);
         let angles: u64 = layout.ropes(plan);
-        layout.row_bytes = values.max(plan.cost().activation_bytes) + beside + angles;
+        // The output leaves as a copy, so that its slot stays.
+        let output = 4 * plan.output_node().width as u64;
+        layout.row_bytes = values.max(plan.cost().activation_bytes) + output + beside + angles;
         layout
     }
 

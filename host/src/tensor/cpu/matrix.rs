@@ -12,7 +12,7 @@ use crate::tensor::{TensorError, WeightData};
 
 use super::dense::{self, Dense};
 use super::level::Level;
-use super::quant::{self, Format, GROUP, Q4_0, Q4_1, Q4K, Q5_0, Q5_1, Q5K, Q6K, Q8_0, Rows};
+use super::quant::{self, Format, GROUP, Plain, Q4_0, Q4_1, Q4K, Q5_0, Q5_1, Q5K, Q6K, Q8_0, Rows};
 use super::team::Hands;
 use super::view::{View, Window};
 
@@ -74,8 +74,8 @@ pub(super) fn check(wanted: &Weight, found: &WeightData) -> Result<(), TensorErr
     if !address.is_multiple_of(size) {
         return Err(TensorError::Weight {
             name: wanted.name.clone(),
-            found: format!("{found:?} at an odd address"),
-            expected: format!("an address that {size} divides, to be used where it is mapped"),
+            found: format!("{found:?} at an address that {size} does not divide"),
+            expected: "one that it divides, to be used where it is mapped".into(),
         });
     }
     Ok(())
@@ -219,7 +219,7 @@ fn read_quantised<F: Format>(matrix: &Matrix, row: usize, out: &mut [f32]) {
     let blocks = blocks::<F>(matrix);
     let out = out.chunks_exact_mut(GROUP * F::GROUPS);
     for (out, block) in out.zip(blocks.row(row)) {
-        let scales = F::scales(block);
+        let scales = F::scales::<Plain>(block);
         for (group, out) in out.chunks_exact_mut(GROUP).enumerate() {
             let numbers = F::numbers(block, group);
             let [low, high] = scales.halves[group];

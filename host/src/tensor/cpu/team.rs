@@ -20,9 +20,10 @@ pub(super) struct Hands {
     count: usize,
 }
 
-/// Runs of fewer operations than this stay on the calling thread: waking another costs some
-/// ten microseconds, in which one does about this many.
-const WORTH_ENTERING: u64 = 2_000_000;
+/// Runs of fewer operations than this stay on the calling thread. One thread does about this
+/// many in a hundred microseconds; entering the pool and waking a second costs twenty, which a
+/// row through a million 8-bit parameters (forty microseconds alone) did not get back.
+const WORTH_ENTERING: u64 = 6_000_000;
 
 /// Pieces of fewer multiplications than this are not worth handing to another thread.
 const WORTH_SHARING: usize = 1 << 16;

@@ -4,7 +4,12 @@
 //! The layouts are those of llama.cpp's `ggml-common.h`; blocks are plain bytes, so they may
 //! lie at any address.
 
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::__m256i;
+
 use super::super::dense::half_to_float;
+#[cfg(target_arch = "x86_64")]
+use super::vector;
 
 /// The scales of a block's groups: of each group's first and second half, and what is added.
 pub struct Scales<const GROUPS: usize> {
@@ -21,16 +26,43 @@ pub trait Format: 'static {
     /// Whether there are offsets.
     const OFFSETS: bool;
 
+    /// What is taken from the numbers of [`Format::vector`].
+    const BIAS: u8;
+    /// Whether a group's halves have scales of their own.
+    const HALVES: bool;
+
     /// The scales, of as many groups as there are.
-    fn scales(block: &Self::Block) -> Scales<8>;
+    fn scales<H: Half>(block: &Self::Block) -> Scales<8>;
 
     /// The whole numbers of a group.
     fn numbers(block: &Self::Block, group: usize) -> [i8; 32];
+
+    /// The same in a vector, plus [`Format::BIAS`], so that none is below zero.
+    ///
+    /// # Safety
+    /// The processor has AVX2.
+    #[cfg(target_arch = "x86_64")]
+    unsafe fn vector(block: &Self::Block, group: usize) -> __m256i;
+}
+
+/// How half-precision numbers are converted; every way gives the same.
+pub trait Half {
+    fn float(bits: u16) -> f32;
+}
+
+/// In plain arithmetic.
+pub struct Plain;
+
+impl Half for Plain {
+    #[inline(always)]
+    fn float(bits: u16) -> f32 {
+        half_to_float(bits)
+    }
 }
 
 #[inline(always)]
-fn half(block: &[u8], at: usize) -> f32 {
-    half_to_float(u16::from_le_bytes([block[at], block[at + 1]]))
+fn half<H: Half>(block: &[u8], at: usize) -> f32 {
+    H::float(u16::from_le_bytes([block[at], block[at + 1]]))
 }
 
 /// The scales of a block of one group.
@@ -77,10 +109,12 @@ impl Format for Q8_0 {
     type Block = [u8; 34];
     const GROUPS: usize = 1;
     const OFFSETS: bool = false;
+    const BIAS: u8 = 128;
+    const HALVES: bool = false;
 
     #[inline(always)]
-    fn scales(block: &Self::Block) -> Scales<8> {
-        one(half(block, 0), 0.0)
+    fn scales<H: Half>(block: &Self::Block) -> Scales<8> {
+        one(half::<H>(block, 0), 0.0)
     }
 
     #[inline(always)]
@@ -91,6 +125,13 @@ impl Format for Q8_0 {
         }
         all
     }
+
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    unsafe fn vector(block: &Self::Block, _: usize) -> __m256i {
+        // SAFETY: the caller's.
+        unsafe { vector::from_signed(block, 2) }
+    }
 }
 
 /// `[scale 2][nibbles 16]`.
@@ -100,15 +141,24 @@ impl Format for Q4_0 {
     type Block = [u8; 18];
     const GROUPS: usize = 1;
     const OFFSETS: bool = false;
+    const BIAS: u8 = 8;
+    const HALVES: bool = false;
 
     #[inline(always)]
-    fn scales(block: &Self::Block) -> Scales<8> {
-        one(half(block, 0), 0.0)
+    fn scales<H: Half>(block: &Self::Block) -> Scales<8> {
+        one(half::<H>(block, 0), 0.0)
     }
 
     #[inline(always)]
     fn numbers(block: &Self::Block, _: usize) -> [i8; 32] {
         minus(nibbles(&block[2..]), 8)
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    unsafe fn vector(block: &Self::Block, _: usize) -> __m256i {
+        // SAFETY: the caller's.
+        unsafe { vector::nibbles(block, 2) }
     }
 }
 
@@ -119,15 +169,24 @@ impl Format for Q4_1 {
     type Block = [u8; 20];
     const GROUPS: usize = 1;
     const OFFSETS: bool = true;
+    const BIAS: u8 = 0;
+    const HALVES: bool = false;
 
     #[inline(always)]
-    fn scales(block: &Self::Block) -> Scales<8> {
-        one(half(block, 0), half(block, 2))
+    fn scales<H: Half>(block: &Self::Block) -> Scales<8> {
+        one(half::<H>(block, 0), half::<H>(block, 2))
     }
 
     #[inline(always)]
     fn numbers(block: &Self::Block, _: usize) -> [i8; 32] {
         nibbles(&block[4..])
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    unsafe fn vector(block: &Self::Block, _: usize) -> __m256i {
+        // SAFETY: the caller's.
+        unsafe { vector::nibbles(block, 4) }
     }
 }
 
@@ -138,15 +197,24 @@ impl Format for Q5_0 {
     type Block = [u8; 22];
     const GROUPS: usize = 1;
     const OFFSETS: bool = false;
+    const BIAS: u8 = 16;
+    const HALVES: bool = false;
 
     #[inline(always)]
-    fn scales(block: &Self::Block) -> Scales<8> {
-        one(half(block, 0), 0.0)
+    fn scales<H: Half>(block: &Self::Block) -> Scales<8> {
+        one(half::<H>(block, 0), 0.0)
     }
 
     #[inline(always)]
     fn numbers(block: &Self::Block, _: usize) -> [i8; 32] {
         minus(fifths(&block[2..6], nibbles(&block[6..])), 16)
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    unsafe fn vector(block: &Self::Block, _: usize) -> __m256i {
+        // SAFETY: the caller's.
+        unsafe { vector::or(vector::nibbles(block, 6), vector::fifths(block, 2)) }
     }
 }
 
@@ -157,22 +225,31 @@ impl Format for Q5_1 {
     type Block = [u8; 24];
     const GROUPS: usize = 1;
     const OFFSETS: bool = true;
+    const BIAS: u8 = 0;
+    const HALVES: bool = false;
 
     #[inline(always)]
-    fn scales(block: &Self::Block) -> Scales<8> {
-        one(half(block, 0), half(block, 2))
+    fn scales<H: Half>(block: &Self::Block) -> Scales<8> {
+        one(half::<H>(block, 0), half::<H>(block, 2))
     }
 
     #[inline(always)]
     fn numbers(block: &Self::Block, _: usize) -> [i8; 32] {
         fifths(&block[4..8], nibbles(&block[8..]))
     }
+
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    unsafe fn vector(block: &Self::Block, _: usize) -> __m256i {
+        // SAFETY: the caller's.
+        unsafe { vector::or(vector::nibbles(block, 8), vector::fifths(block, 4)) }
+    }
 }
 
 /// The scales that `Q4_K` and `Q5_K` share: `[scale 2][offset 2][six bits for each, packed 12]`.
 #[inline(always)]
-fn packed_scales(block: &[u8]) -> Scales<8> {
-    let (scale, offset) = (half(block, 0), half(block, 2));
+fn packed_scales<H: Half>(block: &[u8]) -> Scales<8> {
+    let (scale, offset) = (half::<H>(block, 0), half::<H>(block, 2));
     let word =
         |at: usize| u32::from_le_bytes([block[at], block[at + 1], block[at + 2], block[at + 3]]);
     let (a, b, c) = (word(4), word(8), word(12));
@@ -206,10 +283,12 @@ impl Format for Q4K {
     type Block = [u8; 144];
     const GROUPS: usize = 8;
     const OFFSETS: bool = true;
+    const BIAS: u8 = 0;
+    const HALVES: bool = false;
 
     #[inline(always)]
-    fn scales(block: &Self::Block) -> Scales<8> {
-        packed_scales(block)
+    fn scales<H: Half>(block: &Self::Block) -> Scales<8> {
+        packed_scales::<H>(block)
     }
 
     #[inline(always)]
@@ -222,6 +301,13 @@ impl Format for Q4K {
         }
         all
     }
+
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    unsafe fn vector(block: &Self::Block, group: usize) -> __m256i {
+        // SAFETY: the caller's.
+        unsafe { vector::halves(block, 16 + 32 * (group / 2), group % 2 == 1) }
+    }
 }
 
 /// `[scales 16][fifth bits 32][nibbles 128]`: bit `g` of a byte of fifth bits is group `g`'s.
@@ -231,10 +317,12 @@ impl Format for Q5K {
     type Block = [u8; 176];
     const GROUPS: usize = 8;
     const OFFSETS: bool = true;
+    const BIAS: u8 = 0;
+    const HALVES: bool = false;
 
     #[inline(always)]
-    fn scales(block: &Self::Block) -> Scales<8> {
-        packed_scales(block)
+    fn scales<H: Half>(block: &Self::Block) -> Scales<8> {
+        packed_scales::<H>(block)
     }
 
     #[inline(always)]
@@ -248,6 +336,17 @@ impl Format for Q5K {
         }
         all
     }
+
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    unsafe fn vector(block: &Self::Block, group: usize) -> __m256i {
+        // SAFETY: the caller's.
+        unsafe {
+            let fifths = vector::fifths_of(block, 16, group);
+            let numbers = vector::halves(block, 48 + 32 * (group / 2), group % 2 == 1);
+            vector::or(numbers, fifths)
+        }
+    }
 }
 
 /// `[nibbles 128][upper bits 64][scales 16][scale 2]`, in two halves of 128 numbers.
@@ -257,19 +356,22 @@ impl Format for Q6K {
     type Block = [u8; 210];
     const GROUPS: usize = 8;
     const OFFSETS: bool = false;
+    const BIAS: u8 = 32;
+    const HALVES: bool = true;
 
     #[inline(always)]
-    fn scales(block: &Self::Block) -> Scales<8> {
-        let scale = half(block, 208);
-        let mut all = Scales {
-            halves: [[0.0; 2]; 8],
-            offsets: [0.0; 8],
-        };
-        for group in 0..8 {
-            let of = |at: usize| scale * f32::from(block[192 + at] as i8);
-            all.halves[group] = [of(2 * group), of(2 * group + 1)];
+    fn scales<H: Half>(block: &Self::Block) -> Scales<8> {
+        let scale = half::<H>(block, 208);
+        let mut all = [0.0; 16];
+        for (all, &byte) in all.iter_mut().zip(&block[192..208]) {
+            *all = scale * f32::from(byte as i8);
         }
-        all
+        let mut halves = [[0.0; 2]; 8];
+        halves.as_flattened_mut().copy_from_slice(&all);
+        Scales {
+            halves,
+            offsets: [0.0; 8],
+        }
     }
 
     #[inline(always)]
@@ -284,5 +386,17 @@ impl Format for Q6K {
             all[i] = number as i8 - 32;
         }
         all
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    unsafe fn vector(block: &Self::Block, group: usize) -> __m256i {
+        // SAFETY: the caller's.
+        unsafe {
+            let (side, part) = (group / 4, group % 4);
+            let numbers = vector::halves(block, 64 * side + 32 * (part % 2), part >= 2);
+            let upper = vector::sixths_of(block, 128 + 32 * side, part);
+            vector::or(numbers, upper)
+        }
     }
 }

@@ -11,8 +11,10 @@
 
 mod format;
 mod kernel;
+#[cfg(target_arch = "x86_64")]
+mod vector;
 
-pub(super) use format::{Format, Q4_0, Q4_1, Q4K, Q5_0, Q5_1, Q5K, Q6K, Q8_0};
+pub(super) use format::{Format, Plain, Q4_0, Q4_1, Q4K, Q5_0, Q5_1, Q5K, Q6K, Q8_0};
 pub(super) use kernel::products;
 
 use rayon::prelude::*;

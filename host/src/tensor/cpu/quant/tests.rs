@@ -36,10 +36,19 @@ fn check<T: GgmlType, F: Format>() {
     let w = blocks::<F>(&bytes);
     for (at, &value) in values.iter().enumerate() {
         let (block, group) = (at / (32 * F::GROUPS), at / 32 % F::GROUPS);
-        let of = F::scales(&w[block]);
+        let of = F::scales::<format::Plain>(&w[block]);
         let q = F::numbers(&w[block], group)[at % 32];
         let ours = of.halves[group][at % 32 / 16] * f32::from(q) + of.offsets[group];
         assert!((ours - value).abs() <= 1e-6, "{at}: {ours} and {value}");
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx2") {
+            // SAFETY: the processor has AVX2.
+            let vector = unsafe { F::vector(&w[block], group) };
+            // SAFETY: both are 32 bytes without a meaning of their own.
+            let vector: [u8; 32] = unsafe { std::mem::transmute(vector) };
+            let vector = vector.map(|number| number.wrapping_sub(F::BIAS) as i8);
+            assert_eq!(vector, F::numbers(&w[block], group));
+        }
     }
     let x: Vec<f32> = (0..rows * width).map(|n| wave(n * 3 + 1) * 5.0).collect();
     let w = View::whole(w, w.len() / columns);

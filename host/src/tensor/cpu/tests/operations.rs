@@ -292,8 +292,8 @@ fn weights_that_do_not_fit_are_refused_in_words() {
     model.replace("w", in_memory(WeightType::F32, vec![2, 4], &[0; 32], 2));
     assert_eq!(
         refused(&model),
-        "weight `w` is F32 [2, 4] at an odd address, expected an address that 4 divides, \
-         to be used where it is mapped"
+        "weight `w` is F32 [2, 4] at an address that 4 does not divide, \
+         expected one that it divides, to be used where it is mapped"
     );
     model.replace("w", in_memory(WeightType::F16, vec![2, 4], &[0; 16], 0));
     assert_eq!(

@@ -1,0 +1,62 @@
+//! The contract's past: what was released does not change, and what was built against it runs.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use modularbase::pack::Sandbox;
+use modularbase::roles::Expert;
+use modularbase::tensor::{Device, Ledger, Tensor};
+
+use crate::hostile::step;
+use crate::support::{Source, guest, repository};
+
+/// The files of a contract, by name.
+fn contract(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = std::fs::read_dir(folder).expect("the folder is there");
+    let mut files = BTreeMap::new();
+    for entry in entries {
+        let path = entry.expect("it can be listed").path();
+        if path.extension().is_some_and(|it| it == "wit") {
+            let name = path.file_name().expect("it has one").to_string_lossy();
+            let text = std::fs::read(&path).expect("it can be read");
+            files.insert(name.into_owned(), text);
+        }
+    }
+    files
+}
+
+#[test]
+fn a_released_contract_is_what_it_was() {
+    let now = contract(&repository("wit"));
+    let package = String::from_utf8_lossy(&now["package.wit"]);
+    let released = ["0.1.0"];
+    for version in released {
+        let frozen = contract(&repository("wit/released").join(version));
+        let line = format!("package modularbase:pack@{version};");
+        let says = String::from_utf8_lossy(&frozen["package.wit"]).contains(&line);
+        assert!(says, "the copy of {version} says it is another");
+        if package.contains(&line) {
+            let names = |of: &BTreeMap<String, Vec<u8>>| of.keys().cloned().collect::<Vec<_>>();
+            assert_eq!(names(&now), names(&frozen), "the files of {version}");
+            for (name, text) in &now {
+                assert!(*text == frozen[name], "{name} of {version} has changed");
+            }
+        }
+    }
+    assert_eq!(contract(&repository("pack-sdk/wit")), now, "the SDK's");
+}
+
+#[test]
+fn a_pack_built_against_the_released_copy_runs() {
+    let pack = Source::new("released", guest("released")).open(&Sandbox::default());
+    let mut expert = pack
+        .expert(&Device::cpu(), &Ledger::new(1 << 20), None)
+        .expect("it loads");
+    let hidden: Vec<f32> = (0..16).map(|n| n as f32).collect();
+    let out = expert
+        .begin(&step(&[(0, 0, 2)]), &Tensor::new(8, hidden.clone()))
+        .wait();
+    let out = out.expect("it runs").to_vec().expect("it is in memory");
+    let half: Vec<f32> = hidden.iter().map(|x| x * 0.5).collect();
+    assert_eq!(out, half);
+}
