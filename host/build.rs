@@ -10,6 +10,10 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 fn main() {
+    // Embedders of the library need none of it.
+    if env::var_os("CARGO_FEATURE_CLI").is_none() {
+        return;
+    }
     let host = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo says where we are"));
     let root = host.parent().expect("the host stands in the workspace");
     let (sdk, wit) = (root.join("pack-sdk"), root.join("wit"));
@@ -97,7 +101,8 @@ fn resolved(member: &str, workspace: &str) -> String {
     out.trim_end().to_owned() + "\n"
 }
 
-/// The entries of a lock file that a package and what it depends on need.
+/// The entries of a lock file that a package and what it depends on need. Some name more than the
+/// package needs, where other members ask more of a dependency; cargo drops that by itself.
 fn closure(lock: &str, package: &str) -> String {
     let mut entries = lock.split("[[package]]\n");
     let head = entries.next().unwrap_or_default();
