@@ -82,16 +82,16 @@ impl GuestExpert {
             });
         }
         let (exports, expert) = (&self.exports, self.expert);
-        let done = self.guest.call("forward", self.forward, |store, _| {
+        self.guest.call("forward", self.forward, |store, _| {
             let state = store.data_mut();
             state.running = Some(Running {
                 step: step.clone(),
                 stateful_runs: 0,
             });
-            let step = state.table.push(StepHandle)?;
+            let handle = state.table.push(StepHandle)?;
             let own = state.table.push(hidden.clone())?;
             state.tensors += 1;
-            let lent = Resource::new_borrow(step.rep());
+            let lent = Resource::new_borrow(handle.rep());
             let answer = exports
                 .expert()
                 .call_forward(&mut *store, expert, lent, own);
@@ -99,22 +99,32 @@ impl GuestExpert {
             let ran = state.end_step();
             let answer = match answer? {
                 Ok(out) => Ok(leave(state, ran, out, (rows, width))?),
-                Err(refusal) => Err(refusal),
+                Err(refusal) => {
+                    undo(state, ran, step);
+                    Err(refusal)
+                }
             };
-            state.table.delete(step)?;
+            state.table.delete(handle)?;
             match state.tensors {
                 0 => Ok(answer),
                 kept => Err(wasmtime::Error::msg(format!(
                     "kept {kept} tensors after it returned, expected none"
                 ))),
             }
-        });
-        if let Err(Failure::Refusal { .. }) = &done {
-            for span in step.spans() {
-                self.truncate(span.sequence, span.start);
-            }
+        })
+    }
+}
+
+/// Cuts lanes back that a refused step has written. One that never ran may not even have started
+/// where they end, so they are left alone then.
+fn undo(state: &mut State, ran: Option<Running>, step: &Step) {
+    if ran.is_none_or(|ran| ran.stateful_runs == 0) {
+        return;
+    }
+    if let Some(program) = state.stateful.and_then(|at| state.programs.get_mut(at)) {
+        for span in step.spans() {
+            program.truncate(span.sequence, span.start);
         }
-        done
     }
 }
 

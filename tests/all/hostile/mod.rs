@@ -12,6 +12,7 @@ mod effort;
 mod files;
 mod handles;
 mod plans;
+mod refused;
 mod turns;
 mod world;
 

@@ -70,7 +70,9 @@ fn describe(net: &Network, behaviour: &str) -> Result<Plan> {
             stateful(net, "a")?;
             return stateful(net, "b");
         }
-        "run twice" | "run never" | "swallow a refusal" => return stateful(net, "a"),
+        "run twice" | "run never" | "swallow a refusal" | "run and refuse two rows" => {
+            return stateful(net, "a");
+        }
         _ => {}
     }
     stateless(net)
@@ -89,6 +91,13 @@ impl Expert for Plans {
             "run twice" => {
                 let once = self.plan.run(step, &[&hidden])?;
                 return self.plan.run(step, &[&once]);
+            }
+            "run and refuse two rows" => {
+                let out = self.plan.run(step, &[&hidden])?;
+                return match hidden.rows() {
+                    2 => Err("not two rows".into()),
+                    _ => Ok(out),
+                };
             }
             "hoard tensors" => {
                 let run = |_| self.plan.run(step, &[&hidden]);
