@@ -286,7 +286,7 @@ fn a_ragged_batch_gives_every_row_the_bits_it_has_alone() {
 
                 // In chunks, several sequences a step, as long as any has rows left.
                 let mut expert = load(&pack);
-                let mut done = vec![0; 8];
+                let mut done = [0; 8];
                 let mut parts = vec![Vec::new(); 8];
                 while (0..8).any(|s| done[s] < lengths[s]) {
                     let spans: Vec<(u64, usize, usize)> = (0..8)

@@ -5,6 +5,8 @@
 //! stays true: nothing of a component runs or is compiled before `preflight` has judged it, a
 //! guest never sees more than its role is lent, and every message names pack and version.
 
+#![cfg_attr(not(test), deny(clippy::indexing_slicing))]
+
 mod bindings;
 mod build;
 mod check;

@@ -60,10 +60,13 @@ pub struct Loader {
     pub(super) weights: Arc<dyn Weights>,
 }
 
+/// What answers `config(key)`.
+pub(super) type Config = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
 /// A network that is being described.
 pub struct Building {
     pub(super) network: Network,
-    pub(super) config: Box<dyn Fn(&str) -> Option<String> + Send + Sync>,
+    pub(super) config: Config,
     pub(super) loader: Option<Loader>,
     /// Plans closed so far.
     pub(super) plans: Vec<Arc<Plan>>,
