@@ -54,3 +54,4 @@ pub use pack::{
     Build, BuildError, BuildTimes, Built, CONTRACT, Check, Code, Inspection, Line, Measured,
     Outcome, Report, Sandbox, Stage, TARGET, Times, Toolchain, inspect,
 };
+pub use tensor::Device;

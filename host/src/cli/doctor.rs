@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use modularbase::{Sandbox, TARGET, Toolchain};
+use modularbase::{Device, Sandbox, TARGET, Toolchain};
 use serde::Serialize;
 
 use super::Failed;
@@ -200,22 +200,28 @@ fn free_here() -> Option<u64> {
 
 fn cuda() -> Finding {
     let cards = cards();
-    let built = cfg!(feature = "cuda");
-    match (built, cards.is_empty()) {
-        (true, false) => good("cuda", cards.join(", ")),
-        (true, true) => missing(
+    match Device::cuda(0) {
+        Ok(device) => {
+            let memory = device.memory().map(|it| {
+                let (free, all) = (bytes(it.free), bytes(it.total));
+                format!(", {free} free of {all}")
+            });
+            let detail = format!("{}{}", shown(device.name()), memory.unwrap_or_default());
+            good("cuda", detail)
+        }
+        Err(reason) if cfg!(feature = "cuda") => missing(
             "cuda",
-            "built with it, no device",
+            shown(&reason.to_string()),
             "packs run on the processor; for a device, its driver must be there",
         ),
-        (false, false) => missing(
+        Err(_) if cards.is_empty() => good(
+            "cuda",
+            "built without it, no device: packs run on the processor",
+        ),
+        Err(_) => missing(
             "cuda",
             format!("built without it, found {}", cards.join(", ")),
             "`cargo build --release --features cuda` uses the device",
-        ),
-        (false, true) => good(
-            "cuda",
-            "built without it, no device: packs run on the processor",
         ),
     }
 }

@@ -309,3 +309,40 @@ fn same(one: &Out, other: &Out, width: usize, words: &str, which: &str) -> Findi
     }
     passed(words)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_compared_by_their_bits() {
+        let one = vec![vec![0.0, 1.0, 2.0, 3.0]];
+        assert_eq!(same(&one, &one, 2, "same", "").outcome, Outcome::Passed);
+        let other = vec![vec![-0.0, 1.0, 2.0, 3.0]];
+        let found = same(&one, &other, 2, "", "here, there");
+        assert_eq!(found.outcome, Outcome::Failed);
+        assert_eq!(
+            found.detail,
+            "row 0 of sequence 0 has 0e0 and -0e0 at 0: here, there"
+        );
+        let found = same(&one, &vec![vec![0.0, 1.0]], 2, "", "here, there");
+        assert_eq!(found.detail, "sequence 0 has 4 and 2 numbers: here, there");
+        let other = vec![vec![0.0, 1.0, 2.0, f32::NAN]];
+        let found = same(&one, &other, 2, "", "here, there");
+        assert!(
+            found
+                .detail
+                .starts_with("row 1 of sequence 0 has 3e0 and NaN at 1")
+        );
+    }
+
+    #[test]
+    fn what_is_not_finite_or_has_another_shape_is_found() {
+        let toy = Toy::new(2, &[]);
+        assert_eq!(shapes(&toy, &toy.hidden()).outcome, Outcome::Passed);
+        assert_eq!(shapes(&toy, &vec![vec![0.0; 2]]).outcome, Outcome::Failed);
+        assert_eq!(finite(&toy.hidden()).outcome, Outcome::Passed);
+        assert_eq!(finite(&vec![vec![f32::INFINITY]]).outcome, Outcome::Failed);
+        assert_eq!(finite(&vec![vec![f32::NAN]]).outcome, Outcome::Failed);
+    }
+}

@@ -50,3 +50,41 @@ fn numbers(weight: &Weight) -> Option<WeightData> {
     let range = 0..bytes.len();
     WeightData::new(weight.kind, weight.shape.clone(), Arc::new(bytes), range)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::WeightType;
+
+    struct Nothing;
+
+    impl Weights for Nothing {
+        fn weight(&self, _: &str) -> Option<WeightData> {
+            None
+        }
+    }
+
+    #[test]
+    fn zeros_are_replaced_and_nothing_else_is() {
+        let weight = |name: &str, kind, init| Weight {
+            name: name.into(),
+            shape: vec![2, 32],
+            kind,
+            init,
+        };
+        let declared = [
+            weight("zeros", WeightType::F32, Init::Zeros),
+            weight("small", WeightType::Q8_0, Init::Zeros),
+            weight("ones", WeightType::F32, Init::Ones),
+        ];
+        let stirred = Stirred::over(Arc::new(Nothing), &declared);
+        assert!(stirred.is_stirred());
+        for name in ["zeros", "small"] {
+            let found = stirred.weight(name).expect("it is replaced");
+            assert_eq!(found.shape, [2, 32]);
+            assert!(found.bytes().iter().any(|byte| *byte != 0));
+        }
+        assert!(stirred.weight("ones").is_none());
+        assert!(!Stirred::over(Arc::new(Nothing), &declared[2..]).is_stirred());
+    }
+}
