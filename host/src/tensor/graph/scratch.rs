@@ -19,13 +19,19 @@ pub(super) fn bytes(plan: &Plan, step: &Step) -> u64 {
         let copies = 2 * 4 * rows * node.width as u64;
         copies
             + match &node.op {
-                Op::Linear { w, .. } => widened(*w),
+                Op::Linear { x, w, .. } => {
+                    let into = plan.nodes().get(x.index()).map_or(0, |node| node.width);
+                    widened(*w).max(rows * rounded_row(into))
+                }
                 Op::Attend { how, .. } => attention(how, step, true),
                 Op::Mix { how, .. } => attention(how, step, false),
                 Op::Moe { gate, up, down, .. } => {
                     let inner = weight(*gate).and_then(|w: &Weight| w.shape.get(1)).copied();
-                    let each = 3 * inner.unwrap_or(0) as u64 + 2 * node.width as u64;
-                    4 * rows * each + widened(*gate).max(widened(*up)).max(widened(*down))
+                    let inner = inner.unwrap_or(0);
+                    // The gate before and after its activation, the way up, and their product.
+                    let each = 4 * (4 * inner + 2 * node.width) as u64;
+                    let rounded = rounded_row(inner.max(node.width));
+                    rows * (each + rounded) + widened(*gate).max(widened(*up)).max(widened(*down))
                 }
                 _ => 0,
             }
@@ -34,6 +40,12 @@ pub(super) fn bytes(plan: &Plan, step: &Step) -> u64 {
     values
         .saturating_add(on_the_way.max().unwrap_or(0))
         .saturating_add(masks(plan, step))
+}
+
+/// Bytes of a row that a quantised product rounds to 8 bits: blocks of 32 numbers and two halves,
+/// whole runs of 512, as candle's CUDA kernels want it.
+fn rounded_row(width: usize) -> u64 {
+    (width.next_multiple_of(512) / 32 * 36) as u64
 }
 
 /// Turned queries and keys, keys and values heads first, and the scores of one chunk as they
