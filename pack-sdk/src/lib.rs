@@ -51,11 +51,11 @@
 //! # Building it
 //!
 //! ```text
-//! mbhost pack init my-pack      a crate like the one above, and its pack.toml
-//! mbhost pack build             my-pack.wasm: code, manifest and weights in one file
-//! mbhost pack test my-pack.wasm does what every pack must
-//! mbhost pack train             weights that have learned something
-//! mbhost pack add my-pack.wasm  there for the next request
+//! mbhost pack init my-pack       a crate: transformer blocks, pack.toml, this SDK, a test
+//! cd my-pack
+//! mbhost pack build              pack.wasm: code, manifest and weights in one file
+//! mbhost pack test               does it what every pack must?
+//! mbhost pack inspect pack.wasm  what it is, what it can do, what it costs
 //! ```
 //!
 //! The crate is a `cdylib` built for `wasm32-unknown-unknown`. It compiles for your own machine

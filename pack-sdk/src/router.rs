@@ -290,8 +290,8 @@ impl Fusion {
 
 /// Exports a type that implements [`Router`] as this pack's router.
 ///
-/// Called once, at the top level of the pack's crate. Being installed makes no pack the
-/// router; a user says `mbhost router use ID`.
+/// Called once, at the top level of the pack's crate. That a host has the pack makes it no
+/// router yet: which of them routes is the user's choice.
 ///
 /// ```no_run
 /// use modularbase_pack::prelude::*;

@@ -6,6 +6,8 @@ mod architecture;
 mod cli;
 /// A pack through wasm computes what its checkpoint computes, in any batch.
 mod contract;
+/// Commands that are written of are there.
+mod docs;
 /// Packs that loop, hoard, lie and forge harm nobody but themselves.
 mod hostile;
 /// Real architectures in plain 64-bit floats, held to what transformers says of them.
