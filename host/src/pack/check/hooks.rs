@@ -92,6 +92,6 @@ fn judge(bench: &Bench, said: &[Said], used: Used) -> Finding {
         "{} turns, {} of the fuel in the last, {} of the memory",
         said.len(),
         share(used.fuel, limits.turn.fuel),
-        share(used.memory, limits.memory_bytes as u64)
+        share(used.memory, bench.memory())
     ))
 }

@@ -232,6 +232,14 @@ struct Bench {
     ledger: Ledger,
 }
 
+impl Bench {
+    /// How much memory a guest may take: what its manifest asks for, or what the host gives.
+    fn memory(&self) -> u64 {
+        let most = self.pack.sandbox.limits().memory_bytes as u64;
+        self.pack.manifest().limits.memory.unwrap_or(most)
+    }
+}
+
 /// What was found out about one thing.
 struct Finding {
     outcome: Outcome,

@@ -23,9 +23,10 @@ pub(super) fn check(bench: &Bench, book: &mut Book) {
         }
         let most = bench.pack.sandbox.limits().turn.fuel;
         Ok(passed(format!(
-            "{} turns, {} of the fuel",
+            "{} turns, {} of the fuel, {} of the memory",
             TEXTS.len(),
-            share(used.fuel, most)
+            share(used.fuel, most),
+            share(used.memory, bench.memory())
         )))
     });
     if answers.len() < TEXTS.len() {
