@@ -5,12 +5,11 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
+use modularbase::{TARGET, Toolchain};
 use serde_json::Value;
 use wit_component::ComponentEncoder;
 
 use super::repository;
-
-const TARGET: &str = "wasm32-unknown-unknown";
 
 /// The component of a guest: an example of `tests/guests`, or `dense`.
 ///
@@ -77,20 +76,15 @@ pub fn encode(module: &[u8]) -> Vec<u8> {
 
 /// Gets what Rust needs to build for wasm, where it is missing and can be had.
 fn ensure_target() {
-    let found = Command::new("rustc")
-        .args(["--print", "target-libdir", "--target", TARGET])
-        .output();
-    let there = found.is_ok_and(|found| {
-        let path = String::from_utf8_lossy(&found.stdout).trim().to_owned();
-        Path::new(&path).exists()
-    });
-    if !there {
-        let added = Command::new("rustup")
+    let there = || Toolchain::look(&repository("")).wasm_target;
+    if !there() {
+        // Whether it helped is what counts, not what it says.
+        let _ = Command::new("rustup")
             .args(["target", "add", TARGET])
+            .current_dir(repository(""))
             .status();
-        let added = added.is_ok_and(|status| status.success());
         assert!(
-            added,
+            there(),
             "the target {TARGET} is missing: `rustup target add {TARGET}`"
         );
     }
