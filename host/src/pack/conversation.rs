@@ -7,7 +7,7 @@ use wasmtime::component::{Resource, ResourceAny};
 
 use super::Pack;
 use super::bindings::exports::modularbase::pack::hooks;
-use super::guest::{Guest, Used};
+use super::guest::{Guest, Used, misread};
 use super::limits::Work;
 use crate::roles::{Advice, Failure, Reply, Turn, Verdict};
 
@@ -28,7 +28,8 @@ impl Conversation {
             let Some(indices) = indices else {
                 return Err(wasmtime::Error::msg("has no hooks to start"));
             };
-            let exports = indices.load(&mut *store, instance)?;
+            let exports = indices.load(&mut *store, instance);
+            let exports = exports.map_err(|error| misread("hooks", &error))?;
             let started = exports.conversation().call_start(&mut *store)?;
             Ok(started.map(|conversation| (exports, conversation)))
         })?;

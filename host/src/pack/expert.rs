@@ -12,7 +12,7 @@ use wasmtime::component::{Instance, Resource, ResourceAny};
 
 use super::Pack;
 use super::bindings::exports::modularbase::pack::expert;
-use super::guest::{Answered, Guest, Used};
+use super::guest::{Answered, Guest, Used, misread};
 use super::limits::Work;
 use super::state::{Building, NetworkHandle, Running, State, StepHandle};
 use crate::plan::Plan;
@@ -41,7 +41,8 @@ impl GuestExpert {
             let Some(indices) = indices else {
                 return Err(wasmtime::Error::msg("has no expert to load"));
             };
-            let exports = indices.load(&mut *store, instance)?;
+            let exports = indices.load(&mut *store, instance);
+            let exports = exports.map_err(|error| misread("expert", &error))?;
             let loaded = exports.expert().call_load(&mut *store, net)?;
             Ok(loaded.map(|expert| (exports, expert)))
         };

@@ -119,6 +119,14 @@ impl Guest {
     }
 }
 
+/// What wasmtime says of a role's functions whose names are right and whose types are not.
+pub(super) fn misread(role: &str, error: &wasmtime::Error) -> wasmtime::Error {
+    let cause = error.root_cause();
+    wasmtime::Error::msg(format!(
+        "found other types in the role `{role}` than the contract's: {cause}"
+    ))
+}
+
 fn prepare(store: &mut Store<State>, work: Work) {
     store.data_mut().enter(work);
     store.set_epoch_deadline(1);

@@ -8,7 +8,7 @@ use wasmtime::component::{Instance, Resource, ResourceAny};
 use super::Pack;
 use super::bindings::exports::modularbase::pack::router;
 use super::expert::describe;
-use super::guest::{Guest, Used};
+use super::guest::{Guest, Used, misread};
 use super::limits::Work;
 use super::state::{Building, Query as Asked, State};
 use crate::roles::{Answer, Failure, Query, Router};
@@ -43,7 +43,8 @@ impl Loaded {
             let Some(indices) = indices else {
                 return Err(wasmtime::Error::msg("has no router to load"));
             };
-            let exports = indices.load(&mut *store, instance)?;
+            let exports = indices.load(&mut *store, instance);
+            let exports = exports.map_err(|error| misread("router", &error))?;
             let loaded = exports.router().call_load(&mut *store, net)?;
             Ok(loaded.map(|router| (exports, router)))
         };

@@ -2,9 +2,9 @@
 //! compile.
 
 use super::case::Case;
-use super::case::End::{NotOpened, Nothing, Refusal, Unsound};
+use super::case::End::{Breach, NotOpened, Nothing, Refusal, Unsound};
 use super::world::good;
-use crate::support::{Source, component, expert, guest};
+use crate::support::{Source, component, expert, guest, misread};
 
 /// How a component begins.
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
@@ -89,6 +89,8 @@ fn faces() -> Vec<Case> {
             "does not have export",
             EMPTY,
         ),
+        misread_as("forward", "hidden: tensor)", "hidden: u32)"),
+        misread_as("load", "result<expert, error>", "result<expert>"),
         Case::open(
             "speak contract 0.2",
             NotOpened,
@@ -96,6 +98,17 @@ fn faces() -> Vec<Case> {
             Source::new("hostile", &speaking("0.2.0")),
         ),
     ]
+}
+
+/// An expert whose `function` is of the right name and of other types. Linking goes by names;
+/// types are compared when the role is loaded, all at once and before any of it runs.
+fn misread_as(function: &str, from: &str, to: &str) -> Case {
+    Case::open(
+        &format!("export `{function}` with other types"),
+        Breach,
+        "`load` found other types in the role `expert` than the contract's: expected ",
+        Source::new("hostile", &misread(from, to)),
+    )
 }
 
 /// What the manifest says of the code.

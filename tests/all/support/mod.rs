@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 pub use guests::guest;
 pub use packs::{Gguf, Source, try_open};
-pub use wat::{component, expert};
+pub use wat::{component, expert, misread};
 
 /// A file of the repository.
 pub fn repository(path: &str) -> PathBuf {
