@@ -14,6 +14,7 @@ mod handles;
 mod plans;
 mod refused;
 mod turns;
+mod words;
 mod world;
 
 use std::io::Write;

@@ -48,6 +48,7 @@ impl Gguf {
 pub struct Source {
     component: Vec<u8>,
     id: String,
+    name: String,
     roles: &'static str,
     contract: &'static str,
     width: usize,
@@ -62,6 +63,7 @@ impl Source {
         Self {
             component: component.to_vec(),
             id: id.to_owned(),
+            name: id.to_owned(),
             roles: r#""expert""#,
             contract: "0.1.0",
             width: 8,
@@ -69,6 +71,12 @@ impl Source {
             model: String::new(),
             weights: Vec::new(),
         }
+    }
+
+    /// What people call it; its id when nothing is said.
+    pub fn name(self, name: &str) -> Self {
+        let name = name.to_owned();
+        Self { name, ..self }
     }
 
     /// The roles that its manifest claims, as they are written there.
@@ -108,6 +116,7 @@ impl Source {
     pub fn manifest(&self) -> String {
         let Self {
             id,
+            name,
             roles,
             contract,
             width,
@@ -116,7 +125,7 @@ impl Source {
         } = self;
         let memory = self.memory.map(|memory| format!("memory = \"{memory}\""));
         format!(
-            "id = \"{id}\"\nname = \"{id}\"\nversion = \"1.2.3\"\ndescription = \"For tests.\"\n\
+            "id = \"{id}\"\nname = \"{name}\"\nversion = \"1.2.3\"\ndescription = \"For tests.\"\n\
              license = \"Apache-2.0\"\nauthors = [\"Tests\"]\nroles = [{roles}]\n\
              contract = \"{contract}\"\n[base]\nwidth = {width}\n[model]\n{model}\n\
              [limits]\n{}\n",

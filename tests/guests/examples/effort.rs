@@ -9,6 +9,9 @@ struct Effort {
     behaviour: String,
 }
 
+/// Words that clear a screen, name a window, colour, turn text around and write over it.
+const STEERING: &str = "\u{1b}[2J\u{1b}]0;owned\u{7}\u{9b}31m\u{202e}dessap\r\u{8}";
+
 /// Panics when it goes.
 struct Grenade;
 
@@ -58,6 +61,10 @@ impl Expert for Effort {
             "log megabytes" => loop {
                 log::error(&"x".repeat(4 << 20));
             },
+            "steer the terminal" => {
+                log::error(STEERING);
+                panic!("{STEERING}");
+            }
             "panic" => panic!("a reason\u{1b}[2J"),
             "panic while dropping" => drop(Grenade),
             "panic twice" => {
