@@ -1,7 +1,7 @@
 //! What the border costs: a pack through wasm against the same plan run natively.
 //!
 //! `cargo bench -p modularbase --bench packs`. Figures and what they mean: `README.md` beside
-//! this file.
+//! this file. With `-- --test` everything runs once on the smallest shape, to see that it does.
 
 mod dense;
 mod paired;
@@ -76,6 +76,21 @@ fn natively(pack: &Pack) -> impl FnMut() + use<> {
     }
 }
 
+/// Whether to run only, and measure nothing; criterion reads the same flag.
+fn is_test() -> bool {
+    std::env::args().any(|it| it == "--test")
+}
+
+/// Times wasm against native and says what came out; or does each once and says nothing.
+fn compare(pack: &Pack, pairs: usize, say: impl FnOnce(paired::Compared)) {
+    let (mut wasm, mut native) = (through_wasm(pack), natively(pack));
+    if is_test() {
+        wasm();
+        return native();
+    }
+    say(paired::compare(pairs, wasm, native));
+}
+
 /// A step so small that the border shows: one narrow block.
 fn crossing(criterion: &mut Criterion, component: &[u8], folder: &Path, sandbox: &Sandbox) {
     let shape = dense::Shape {
@@ -89,13 +104,14 @@ fn crossing(criterion: &mut Criterion, component: &[u8], folder: &Path, sandbox:
     criterion.bench_function("crossing: a step of a tiny pack", |b| b.iter(&mut wasm));
     let mut native = natively(&pack);
     criterion.bench_function("crossing: the same plan natively", |b| b.iter(&mut native));
-    let compared = paired::compare(200, through_wasm(&pack), natively(&pack));
-    println!(
-        "crossing: {:.2} us a step through wasm, {:.2} us natively; the border costs {:.2} us",
-        micro(compared.a),
-        micro(compared.b),
-        (compared.a.median - compared.b.median) * 1e6,
-    );
+    compare(&pack, 200, |it| {
+        println!(
+            "crossing: {:.2} us a step through wasm, {:.2} us natively; the border costs {:.2} us",
+            micro(it.a),
+            micro(it.b),
+            (it.a.median - it.b.median) * 1e6,
+        );
+    });
 }
 
 fn micro(it: paired::Interval) -> paired::Interval {
@@ -113,7 +129,9 @@ fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     crossing(&mut criterion, &component, folder.path(), &sandbox);
 
-    for shape in &dense::SHAPES {
+    // The smallest comes first.
+    let shapes = if is_test() { 1 } else { dense::SHAPES.len() };
+    for shape in dense::SHAPES.iter().take(shapes) {
         let pack = dense::pack(&component, shape, folder.path(), &sandbox);
         let mut instantiate = || {
             black_box(
@@ -124,19 +142,20 @@ fn main() {
         let name = format!("instantiate {}: guest, load, program", shape.name);
         criterion.bench_function(&name, |b| b.iter(&mut instantiate));
         let pairs = if shape.name == "100M" { 100 } else { 200 };
-        let compared = paired::compare(pairs, through_wasm(&pack), natively(&pack));
-        let speed = |it: paired::Interval| 1.0 / it.median;
-        println!(
-            "{} int8: {:.0} tokens/s through wasm, {:.0} natively; ratio {:.4}",
-            shape.name,
-            speed(compared.a),
-            speed(compared.b),
-            paired::Interval {
-                low: 1.0 / compared.b_over_a.high,
-                median: 1.0 / compared.b_over_a.median,
-                high: 1.0 / compared.b_over_a.low,
-            },
-        );
+        compare(&pack, pairs, |it| {
+            let speed = |it: paired::Interval| 1.0 / it.median;
+            println!(
+                "{} int8: {:.0} tokens/s through wasm, {:.0} natively; ratio {:.4}",
+                shape.name,
+                speed(it.a),
+                speed(it.b),
+                paired::Interval {
+                    low: 1.0 / it.b_over_a.high,
+                    median: 1.0 / it.b_over_a.median,
+                    high: 1.0 / it.b_over_a.low,
+                },
+            );
+        });
     }
     criterion.final_summary();
 }
