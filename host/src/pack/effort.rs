@@ -15,10 +15,49 @@
 
 use std::collections::BTreeSet;
 
-use wasmparser::{BinaryReaderError, FunctionBody, Operator};
+use wasmparser::{
+    BinaryReaderError, CompositeInnerType, FunctionBody, Operator, TypeSectionReader,
+};
 
-/// A function that does nothing.
+use super::preflight::Objection;
+
+/// A function that does nothing, a way in or out for each type, or one for each border crossed.
 pub(super) const FUNCTION: u64 = 100;
+
+/// The most parameters and the most results of a function or a block. Every call is as wide as
+/// its type, whatever its length in bytes.
+const PARAMETERS: usize = 64;
+const RESULTS: usize = 16;
+
+/// What a core module's types cost: for each, the compiler makes a way in.
+///
+/// # Errors
+/// When they cannot be read, or one is wider than any compiler of sense makes it.
+pub(super) fn types(section: TypeSectionReader<'_>) -> Result<u64, Objection> {
+    let object = |reason: String| Objection { reason, hint: None };
+    let mut count = 0u64;
+    for group in section {
+        let group = group.map_err(|error| {
+            object(super::log::escaped(&format!(
+                "the component is not valid: {error}"
+            )))
+        })?;
+        for of in group.types() {
+            count += 1;
+            let CompositeInnerType::Func(of) = &of.composite_type.inner else {
+                continue;
+            };
+            let (parameters, results) = (of.params().len(), of.results().len());
+            if parameters > PARAMETERS || results > RESULTS {
+                return Err(object(format!(
+                    "a function type has {parameters} parameters and {results} results, \
+                     expected at most {PARAMETERS} and {RESULTS}"
+                )));
+            }
+        }
+    }
+    Ok(count.saturating_mul(FUNCTION))
+}
 
 /// What a function costs besides [`FUNCTION`].
 ///

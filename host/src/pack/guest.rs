@@ -15,6 +15,7 @@ use super::log::escaped;
 use super::sandbox::Sandbox;
 use super::state::State;
 use crate::roles::Failure;
+use crate::tensor::TensorError;
 
 /// What a call into a guest gives: its answer or its refusal, or the trap that ended it.
 pub(super) type Answered<T> = wasmtime::Result<Result<T, GuestError>>;
@@ -104,7 +105,9 @@ impl Guest {
         let live = self.live.as_mut().map_err(|failure| failure.clone())?;
         prepare(&mut live.store, work);
         live.given = work.fuel;
-        match call(&mut live.store, &live.instance) {
+        let answered = call(&mut live.store, &live.instance);
+        let kept_nothing = |answer| live.store.data().kept_nothing().map(|()| answer);
+        match answered.and_then(kept_nothing) {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(refusal)) => Err(Failure::Refusal {
                 who: self.who.to_string(),
@@ -144,7 +147,8 @@ fn words(refusal: &GuestError) -> String {
     escaped(words)
 }
 
-/// What a guest did, from what wasmtime and the host's functions said of it.
+/// What a guest did, from what wasmtime and the host's functions said of it; or what the host
+/// could not do for it.
 fn breach(
     who: &str,
     doing: &str,
@@ -152,6 +156,12 @@ fn breach(
     state: &mut State,
     error: &wasmtime::Error,
 ) -> Failure {
+    if let Some(device) = error.downcast_ref::<TensorError>() {
+        return Failure::Outage {
+            who: who.to_owned(),
+            reason: format!("`{doing}`: {device}"),
+        };
+    }
     let mut reason = match error.downcast_ref::<Trap>() {
         Some(Trap::OutOfFuel) => {
             let fuel = work.fuel;

@@ -19,7 +19,7 @@ pub struct Limits {
     pub text_bytes: usize,
     /// Runs of plans in one call: they take the host's time, which no deadline counts.
     pub runs: usize,
-    /// Log lines that a guest may write in one call.
+    /// Log lines that a guest may write in ten seconds.
     pub log_lines: usize,
     /// Work of a `load`.
     pub load: Work,

@@ -1,8 +1,15 @@
 //! A guest's messages: attributed, escaped, capped; and the words of its last panic.
+//!
+//! A guest may write so many lines in a while, whatever it is doing; what is past that is dropped
+//! and counted, and the count is written when the while is over or the guest ends.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::bindings::modularbase::pack::log::Level;
+
+/// How long a while is.
+const WHILE: Duration = Duration::from_secs(10);
 
 /// The longest message that is kept.
 const MESSAGE_CHARS: usize = 1024;
@@ -12,6 +19,7 @@ pub(super) struct Log {
     who: Arc<str>,
     limit: usize,
     lines: usize,
+    since: Instant,
     last_error: Option<String>,
 }
 
@@ -21,21 +29,29 @@ impl Log {
             who,
             limit,
             lines: 0,
+            since: Instant::now(),
             last_error: None,
         }
     }
 
-    /// Starts counting for a new call.
+    /// Forgets the words of an earlier call.
     pub(super) fn begin(&mut self) {
-        if self.lines > self.limit {
-            let dropped = self.lines - self.limit;
-            tracing::warn!(target: "pack", "{}: {dropped} log lines were dropped", self.who);
-        }
-        self.lines = 0;
         self.last_error = None;
     }
 
+    /// Says how many lines were dropped, if any were, and starts counting anew.
+    fn account(&mut self) {
+        if let Some(dropped) = self.lines.checked_sub(self.limit).filter(|n| *n > 0) {
+            tracing::warn!(target: "pack", "{}: {dropped} log lines were dropped", self.who);
+        }
+        self.lines = 0;
+        self.since = Instant::now();
+    }
+
     pub(super) fn write(&mut self, level: Level, message: &str) {
+        if self.lines >= self.limit && self.since.elapsed() > WHILE {
+            self.account();
+        }
         self.lines += 1;
         if self.lines > self.limit && level != Level::Error {
             return;
@@ -58,6 +74,12 @@ impl Log {
     /// What it said last at `error` in this call: a panic's words, when a trap follows.
     pub(super) fn take_error(&mut self) -> Option<String> {
         self.last_error.take()
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.account();
     }
 }
 

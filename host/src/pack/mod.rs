@@ -199,6 +199,7 @@ impl Pack {
         ledger: &Ledger,
         variant: Option<&str>,
     ) -> Result<GuestExpert, Failure> {
+        self.knows(variant)?;
         self.expert_over(variant, self.loader(device, ledger))
     }
 
@@ -214,6 +215,22 @@ impl Pack {
             device: device.clone(),
             ledger: ledger.clone(),
             weights: self.weights(),
+        }
+    }
+
+    /// Refuses a variant that the manifest does not list.
+    fn knows(&self, variant: Option<&str>) -> Result<(), Failure> {
+        let listed = &self.manifest().variants;
+        match variant {
+            Some(asked) if !listed.iter().any(|it| it == asked) => Err(Failure::Refusal {
+                who: self.who.to_string(),
+                reason: format!(
+                    "there is no variant `{}`, expected one of `{}`",
+                    log::escaped(asked),
+                    listed.join("`, `")
+                ),
+            }),
+            _ => Ok(()),
         }
     }
 

@@ -19,6 +19,16 @@ const PACKAGE: &str = "modularbase:pack/";
 const IMPORTS: [&str; 6] = ["log", "tensors", "network", "routing", "readback", "turns"];
 const EXPORTS: [&str; 3] = ["expert", "router", "hooks"];
 
+/// What each export is lent.
+const LENT: [(&str, &[&str]); 3] = [
+    ("expert", &["log", "tensors", "network"]),
+    (
+        "router",
+        &["log", "tensors", "network", "routing", "readback"],
+    ),
+    ("hooks", &["log", "tensors", "turns"]),
+];
+
 /// Proposals that a guest's code may use: what compilers emit by default and no more.
 const PROPOSALS: WasmFeatures = WasmFeatures::COMPONENT_MODEL
     .union(WasmFeatures::MUTABLE_GLOBAL)
@@ -104,6 +114,9 @@ impl Face {
                 }
                 Payload::InstanceSection(section) => parts += section.count() as usize,
                 Payload::ComponentInstanceSection(section) => parts += section.count() as usize,
+                Payload::TypeSection(section) => {
+                    face.effort = face.effort.saturating_add(effort::types(section)?);
+                }
                 Payload::FunctionSection(section) => {
                     let functions = section.count();
                     face.functions += functions as usize;
@@ -115,6 +128,9 @@ impl Face {
                 }
                 Payload::ComponentCanonicalSection(_) if !outermost => {
                     return object("it holds a component with functions of its own", None);
+                }
+                Payload::ComponentCanonicalSection(section) => {
+                    face.effort += u64::from(section.count()) * effort::FUNCTION;
                 }
                 Payload::ComponentImportSection(section) if outermost => {
                     for import in section {
@@ -187,8 +203,16 @@ impl Face {
                 _ => {}
             }
         }
-        if manifest.roles.is_empty() {
-            return object("its manifest has no role", None);
+        for import in &self.imports {
+            let lent = |(role, lent): &(&str, &[&str])| {
+                self.exports.contains(*role) && lent.contains(&import.as_str())
+            };
+            if !LENT.iter().any(lent) {
+                return object(
+                    format!("it imports `{import}`, which is lent to none of its roles"),
+                    None,
+                );
+            }
         }
         Ok(())
     }
@@ -206,7 +230,7 @@ impl Face {
             (
                 &self.exports,
                 "hooks",
-                "reads your messages; may append to replies",
+                "reads your messages; may add to them, steer replies and append to them",
             ),
             (&self.imports, "log", "writes to the log"),
         ];

@@ -67,10 +67,10 @@ impl Loaded {
             let query = store.data_mut().table.push(Asked(query))?;
             let lent = Resource::new_borrow(query.rep());
             let answer = exports.router().call_route(&mut *store, router, lent)?;
-            let table = &mut store.data_mut().table;
-            table.delete(query)?;
-            match answer {
-                Ok(answer) => judged(table.delete(answer)?).map(Ok),
+            let state = store.data_mut();
+            state.table.delete(query)?;
+            match state.take(answer)? {
+                Ok(answer) => judged(answer).map(Ok),
                 Err(refusal) => Ok(Err(refusal)),
             }
         })

@@ -13,7 +13,7 @@ use wasmtime::component::{Resource, ResourceTable, ResourceTableError};
 use super::bindings::modularbase::pack::tensors::Error as GuestError;
 use super::limits::{Limits, Work};
 use super::log::Log;
-use crate::plan::{self, Network, Plan, PlanError, RowKind, ValueId, WeightId};
+use crate::plan::{self, Network, Plan, PlanError, Quota, ValueId, WeightId};
 use crate::tensor::{Device, Grant, Ledger, Program, Step, TensorError, Weights};
 
 /// How a call from the guest goes wrong.
@@ -96,11 +96,14 @@ pub struct State {
     pub(super) tensors: usize,
     /// The bytes of the tensors that came out of plans in this step.
     pub(super) held: Option<Grant>,
-    /// Advices and verdicts that the guest holds.
+    /// Answers, advices and verdicts that the guest holds.
     pub(super) answers: usize,
     /// Runs of plans that are left in this call.
     runs_left: usize,
     runs_limit: usize,
+    /// What plans of this call have computed for each row: operations, and those of attention.
+    spent: (u64, u64),
+    quota: Quota,
     /// Bytes of text that the host may still keep for the guest in this call.
     text_left: usize,
     text_limit: usize,
@@ -144,6 +147,8 @@ impl State {
             held: None,
             answers: 0,
             runs_left: 0,
+            spent: (0, 0),
+            quota: limits.quota.clone(),
             runs_limit: limits.runs,
             text_left: 0,
             text_limit: limits.text_bytes,
@@ -215,54 +220,80 @@ impl State {
         }
     }
 
-    /// Counts a run of a plan. What runs is the host's time, so their number is what is bounded.
-    pub(super) fn count_run(&mut self) -> Result<(), Fault> {
-        match self.runs_left.checked_sub(1) {
-            Some(left) => {
-                self.runs_left = left;
-                Ok(())
-            }
-            None => {
-                let most = self.runs_limit;
-                let words = format!("run: {most} plans have run in this call, that is the limit");
-                Err(Fault::limit(words))
+    /// Charges a run of a plan. What runs is the host's time, so what it computes is bounded: all
+    /// runs of a call together do no more than one plan may.
+    pub(super) fn count_run(&mut self, plan: &Plan) -> Result<(), Fault> {
+        let (cost, quota) = (plan.cost(), &self.quota);
+        let operations = self.spent.0.saturating_add(cost.operations);
+        let attention = self.spent.1.saturating_add(cost.attention_operations);
+        let table = [
+            (operations, quota.row_operations, "operations for each row"),
+            (
+                attention,
+                quota.attention_operations,
+                "operations of attention for each row and each earlier one",
+            ),
+        ];
+        for (found, most, what) in table {
+            if found > most {
+                return Err(Fault::limit(format!(
+                    "run: the plans of this call need {found} {what}, the quota is {most}"
+                )));
             }
         }
-    }
-
-    /// Has the ledger grant what comes out of a plan: the guest may hold it until its step ends.
-    pub(super) fn hold(&mut self, plan: &Plan, step: &Step) -> Result<(), Fault> {
-        let out = plan.output_node();
-        let rows = match out.rows {
-            RowKind::Pooled => step.spans().len(),
-            RowKind::Step | RowKind::Tokens => step.rows(),
+        let Some(left) = self.runs_left.checked_sub(1) else {
+            let most = self.runs_limit;
+            let words = format!("run: {most} plans have run in this call, that is the limit");
+            return Err(Fault::limit(words));
         };
-        let bytes = (rows as u64).saturating_mul(out.width as u64 * 4);
-        match &mut self.held {
-            Some(held) => Ok(held.grow(bytes).map_err(TensorError::from)?),
-            None => Ok(()),
+        self.runs_left = left;
+        self.spent = (operations, attention);
+        Ok(())
+    }
+
+    /// Has the ledger grant what comes out of a plan, and says how much: the guest may hold it
+    /// until its step ends.
+    pub(super) fn hold(&mut self, plan: &Plan, step: &Step) -> Result<u64, Fault> {
+        let out = plan.output_node();
+        let bytes = (step.rows_of(out.rows) as u64).saturating_mul(out.width as u64 * 4);
+        if let Some(held) = &mut self.held {
+            held.grow(bytes).map_err(TensorError::from)?;
+        }
+        Ok(bytes)
+    }
+
+    /// Gives back what was granted for a run that failed.
+    pub(super) fn release(&mut self, bytes: u64) {
+        if let Some(held) = &mut self.held {
+            held.shrink(bytes);
         }
     }
 
-    /// Takes a hook's answer out of the guest's hands, which then hold no other.
+    /// Takes an answer out of the guest's hands.
     pub(super) fn take<T: 'static>(
         &mut self,
         answer: Result<Resource<T>, GuestError>,
     ) -> wasmtime::Result<Result<T, GuestError>> {
-        let answer = match answer {
+        Ok(match answer {
             Ok(answer) => {
                 let answer = self.table.delete(answer)?;
                 self.answers -= 1;
                 Ok(answer)
             }
             Err(refusal) => Err(refusal),
-        };
-        match self.answers {
-            0 => Ok(answer),
-            kept => Err(wasmtime::Error::msg(format!(
-                "kept {kept} answers after it returned, expected none"
-            ))),
+        })
+    }
+
+    /// Whether the guest holds nothing of the call that has just returned.
+    pub(super) fn kept_nothing(&self) -> wasmtime::Result<()> {
+        for (kept, what) in [(self.tensors, "tensors"), (self.answers, "answers")] {
+            if kept > 0 {
+                return Err(wasmtime::Error::msg(format!(
+                    "kept {kept} {what} after it returned, expected none"
+                )));
+            }
         }
+        Ok(())
     }
 
     /// Ends a step: what its tensors took is free again.
@@ -290,6 +321,7 @@ impl State {
         };
         self.text_left = self.text_limit;
         self.runs_left = self.runs_limit;
+        self.spent = (0, 0);
         self.log.begin();
         self.memory.denied = None;
     }
@@ -378,7 +410,8 @@ impl From<TensorError> for Fault {
             TensorError::Weight { .. } => GuestError::Weight(error.to_string()),
             TensorError::Step(words) => GuestError::Shape(words),
             TensorError::Memory(error) => GuestError::Limit(error.to_string()),
-            other => GuestError::Other(other.to_string()),
+            // Not the guest's doing, and nothing it could recover from.
+            device @ TensorError::Device { .. } => return Fault::Breach(device.into()),
         })
     }
 }

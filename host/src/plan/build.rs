@@ -397,12 +397,7 @@ impl Network {
             .iter()
             .map(|lane| 4 * (lane.key_width + lane.value_width) as u64)
             .sum();
-        if plan.cost.activation_bytes > self.quota.activation_bytes {
-            return Err(PlanError::Limit(format!(
-                "finish: the plan needs {} bytes for each row, the quota is {}",
-                plan.cost.activation_bytes, self.quota.activation_bytes
-            )));
-        }
+        self.quota.holds(&plan)?;
         let closed = self.closed + plan.nodes.len();
         if closed > self.quota.operations {
             return Err(PlanError::Limit(format!(
@@ -421,6 +416,12 @@ impl Network {
         }
         self.closed = closed;
         Ok(plan)
+    }
+
+    /// Takes back what closing `plan` did, for a plan that no device could take: the network may
+    /// try a smaller one.
+    pub fn reopen(&mut self, plan: &Plan) {
+        self.stateful &= !plan.is_stateful();
     }
 
     /// A value that holds numbers: its row kind and width.

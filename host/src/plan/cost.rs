@@ -56,8 +56,7 @@ impl Cost {
             dying[end.min(nodes.len())] += bytes;
             alive -= dying[i];
             cost.operations += match &node.op {
-                Op::Input(_) | Op::Tokens | Op::Embed { .. } => 0,
-                Op::Concat { .. } | Op::Slice { .. } => 0,
+                Op::Input(_) | Op::Tokens => 0,
                 Op::Linear { w, .. } => 2 * size(*w),
                 Op::Moe {
                     router,
@@ -85,6 +84,8 @@ impl Cost {
                 Op::LayerNorm { .. } => 6 * width,
                 Op::Silu { .. } | Op::SwiGlu { .. } | Op::Gelu { .. } => 5 * width,
                 Op::Add { .. } | Op::Mul { .. } | Op::Scale { .. } | Op::Pool { .. } => width,
+                // Moving a number is work, too.
+                Op::Embed { .. } | Op::Concat { .. } | Op::Slice { .. } => width,
             };
         }
         cost

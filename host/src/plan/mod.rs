@@ -167,6 +167,20 @@ impl Plan {
         !self.lanes.is_empty()
     }
 
+    /// The ropes that its attentions turn with, each once.
+    pub fn ropes(&self) -> Vec<Rope> {
+        let mut ropes = Vec::new();
+        for node in &self.nodes {
+            if let Op::Attend { how, .. } | Op::Mix { how, .. } = &node.op
+                && let Some(rope) = how.rope
+                && !ropes.contains(&rope)
+            {
+                ropes.push(rope);
+            }
+        }
+        ropes
+    }
+
     /// The value it gives.
     pub fn output(&self) -> ValueId {
         self.output

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::options::clip;
-use super::{Init, Node, Op, PlanError, RowKind, ValueId, Weight, WeightId, WeightType};
+use super::{Init, Node, Op, Plan, PlanError, RowKind, ValueId, Weight, WeightId, WeightType};
 
 /// What is known of a pack's weights while its network is described.
 #[derive(Clone, Debug, Default)]
@@ -31,6 +31,12 @@ pub struct Quota {
     pub weight_bytes: u64,
     /// Bytes of values alive at once, for each row.
     pub activation_bytes: u64,
+    /// What a step may compute for each row, attention's scores left out.
+    pub row_operations: u64,
+    /// What a step may compute for each row and each earlier row it attends to.
+    pub attention_operations: u64,
+    /// Ropes that differ.
+    pub ropes: usize,
     /// Numbers in a row.
     pub width: usize,
 }
@@ -42,8 +48,46 @@ impl Default for Quota {
             weights: 16_384,
             weight_bytes: 64 << 30,
             activation_bytes: 64 << 20,
+            // A pack of eight billion parameters, all of them used.
+            row_operations: 1 << 34,
+            // A hundred layers of attention over rows of 16384 numbers, and some.
+            attention_operations: 1 << 23,
+            ropes: 16,
             width: 1 << 20,
         }
+    }
+}
+
+impl Quota {
+    /// Refuses a plan that costs more than this.
+    pub(super) fn holds(&self, plan: &Plan) -> Result<(), PlanError> {
+        let cost = plan.cost();
+        let table = [
+            (
+                cost.activation_bytes,
+                self.activation_bytes,
+                "bytes for each row",
+            ),
+            (
+                cost.operations,
+                self.row_operations,
+                "operations for each row",
+            ),
+            (
+                cost.attention_operations,
+                self.attention_operations,
+                "operations of attention for each row and each earlier one",
+            ),
+            (plan.ropes().len() as u64, self.ropes as u64, "ropes"),
+        ];
+        for (found, most, what) in table {
+            if found > most {
+                return Err(PlanError::Limit(format!(
+                    "finish: the plan needs {found} {what}, the quota is {most}"
+                )));
+            }
+        }
+        Ok(())
     }
 }
 

@@ -13,6 +13,19 @@ pub(super) struct Options<'a> {
 
 impl<'a> Options<'a> {
     pub(super) fn new(call: &'a str, given: &'a [(String, String)]) -> Result<Self, PlanError> {
+        const MOST: usize = 32;
+        if given.len() > MOST {
+            let found = given.len();
+            return Err(PlanError::Shape(format!(
+                "{call}: {found} options are given, expected at most {MOST}"
+            )));
+        }
+        if let Some((key, _)) = given.iter().find(|(key, _)| key.len() > 64) {
+            let key = clip(key);
+            return Err(PlanError::Shape(format!(
+                "{call}: there is no option `{key}`"
+            )));
+        }
         let given: Vec<(&str, &str)> = given
             .iter()
             .map(|(key, value)| (key.as_str(), value.as_str()))

@@ -173,6 +173,8 @@ fn options_are_read_strictly_and_unknown_ones_named() {
         refused(&[("heads", "2"), ("rope", "halves"), ("rope-dim", "3")]),
         refused(&[("heads", "2"), ("rope", "halves"), ("rope-scaling", "yarn")]),
         refused(&[("heads", "2"), ("scale", "inf")]),
+        refused(&[("x", "1"); 33]),
+        refused(&[(&"windw".repeat(20), "1")]),
     ];
     let expected = [
         "attend: `heads` is missing",
@@ -185,6 +187,8 @@ fn options_are_read_strictly_and_unknown_ones_named() {
         "attend: `rope-dim` is `3`, expected an even number up to the head's size, 4",
         "attend: `rope-factor` is missing",
         "attend: `scale` is `inf`, expected a finite number above zero",
+        "attend: 33 options are given, expected at most 32",
+        "attend: there is no option `windwwindwwindwwindwwindwwindwwindwwindwwindwwindwwindwwindwwind…`",
     ];
     assert_eq!(found, expected);
 }
@@ -225,6 +229,7 @@ fn quotas_end_a_network_that_grows_without_end() {
         weight_bytes: 100,
         activation_bytes: 64,
         width: 20,
+        ..Quota::default()
     };
     let mut net = Network::new(8, Catalog::Declare, quota);
     assert_eq!(
@@ -251,6 +256,46 @@ fn quotas_end_a_network_that_grows_without_end() {
     assert_eq!(
         said(net.silu(x)),
         "silu: the quota of 3 operations is spent"
+    );
+}
+
+#[test]
+fn work_for_each_row_has_a_quota_too() {
+    let quota = Quota {
+        row_operations: 100,
+        attention_operations: 16,
+        ropes: 1,
+        ..Quota::default()
+    };
+    let mut net = Network::new(8, Catalog::Declare, quota);
+    let x = net.hidden().expect("an input");
+    let w = net.weight("w", &[8, 8], Init::Zeros).expect("declared");
+    let y = net.linear(x, w, None).expect("it fits");
+    assert_eq!(
+        said(net.finish(y)),
+        "finish: the plan needs 128 operations for each row, the quota is 100"
+    );
+    let how = options(&[("heads", "2")]);
+    let y = net.attend("a", x, x, x, &how).expect("it fits");
+    assert_eq!(
+        said(net.finish(y)),
+        "finish: the plan needs 32 operations of attention for each row and each earlier one, \
+         the quota is 16"
+    );
+    let quota = Quota {
+        ropes: 1,
+        ..Quota::default()
+    };
+    let mut net = Network::new(8, Catalog::Declare, quota);
+    let x = net.hidden().expect("an input");
+    let turned = |base| options(&[("heads", "2"), ("rope", "halves"), ("rope-base", base)]);
+    let y = net.mix(x, x, x, &turned("100")).expect("it fits");
+    let z = net.mix(y, y, y, &turned("100")).expect("it fits");
+    assert_eq!(net.finish(z).expect("one rope").ropes().len(), 1);
+    let z = net.mix(y, y, y, &turned("101")).expect("it fits");
+    assert_eq!(
+        said(net.finish(z)),
+        "finish: the plan needs 2 ropes, the quota is 1"
     );
 }
 

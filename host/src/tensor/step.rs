@@ -1,5 +1,7 @@
 //! A step: one pass over a ragged batch.
 
+use crate::plan::RowKind;
+
 /// Rows of one sequence in a step, at consecutive positions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
@@ -90,5 +92,13 @@ impl Step {
     /// How many rows it has.
     pub fn rows(&self) -> usize {
         self.tokens.len()
+    }
+
+    /// How many rows a value of that kind has in it.
+    pub fn rows_of(&self, kind: RowKind) -> usize {
+        match kind {
+            RowKind::Pooled => self.spans.len(),
+            RowKind::Step | RowKind::Tokens => self.rows(),
+        }
     }
 }

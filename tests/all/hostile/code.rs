@@ -252,6 +252,22 @@ fn bombs() -> Vec<Case> {
             Source::new("bomb", &nested(500)),
         ),
         outer(
+            "100000 types of functions",
+            "us to compile",
+            &format!(
+                "(core module (rec {}))",
+                "(type (func (param i32 i64 f32)))".repeat(100_000)
+            ),
+        ),
+        outer(
+            "a function of 1000 results",
+            "a function type has 0 parameters and 1000 results",
+            &format!(
+                "(core module (type (func (result {}))))",
+                "i64 ".repeat(1000)
+            ),
+        ),
+        outer(
             "a component that calls itself through another",
             "it holds a component with functions of its own",
             r#"(component (core module $m (func (export "f")))
@@ -260,7 +276,7 @@ fn bombs() -> Vec<Case> {
         ),
         outer(
             "300000 functions that drop a handle",
-            "does not have export",
+            "us to compile",
             &format!(
                 r#"(import "modularbase:pack/tensors@0.1.0"
                      (instance $t (export "tensor" (type (sub resource)))))

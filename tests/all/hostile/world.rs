@@ -44,6 +44,7 @@ pub fn limits() -> Limits {
             weight_bytes: 1 << 30,
             activation_bytes: 1 << 20,
             width: 1 << 16,
+            ..Quota::default()
         },
         ..Limits::default()
     }

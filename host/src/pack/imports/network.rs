@@ -106,15 +106,16 @@ impl network::HostPlan for State {
             .iter()
             .map(|input| self.table.get(input).cloned())
             .collect::<Result<_, _>>()?;
-        self.count_run()?;
-        self.hold(&plan, &step)?;
+        self.count_run(&plan)?;
+        let held = self.hold(&plan, &step)?;
         let out = self.on_host(|state| {
             let inputs: Vec<&Tensor> = inputs.iter().collect();
             match state.programs.get_mut(program) {
                 Some(program) => program.run(&step, &inputs).map_err(Fault::from),
                 None => Err(Fault::state("the plan's program is gone")),
             }
-        })?;
+        });
+        let out = out.inspect_err(|_| self.release(held))?;
         // A run that failed left the lanes as they were, and does not count.
         if let Some(running) = &mut self.running
             && keeps_lanes
@@ -332,10 +333,11 @@ impl network::HostNetwork for State {
     ) -> Result<Resource<GuestPlan>, Fault> {
         let out = self.value_id(&out)?;
         let who = self.who.clone();
+        let plan = Arc::new(self.building()?.network.finish(out)?);
+        let program = self.on_host(|state| state.put_on_device(&plan, &who));
         let building = self.building()?;
-        let plan = Arc::new(building.network.finish(out)?);
+        let program = program.inspect_err(|_| building.network.reopen(&plan))?;
         building.plans.push(plan.clone());
-        let program = self.on_host(|state| state.put_on_device(&plan, &who))?;
         self.lend(GuestPlan { plan, program })
     }
 

@@ -46,7 +46,9 @@ impl routing::HostQuery for State {
 
 impl routing::HostAnswer for State {
     fn new(&mut self) -> wasmtime::Result<Resource<Answer>> {
-        Ok(self.table.push(Answer::default())?)
+        let answer = self.table.push(Answer::default())?;
+        self.answers += 1;
+        Ok(answer)
     }
 
     fn choose(
@@ -79,6 +81,7 @@ impl routing::HostAnswer for State {
 
     fn drop(&mut self, answer: Resource<Answer>) -> wasmtime::Result<()> {
         self.table.delete(answer)?;
+        self.answers -= 1;
         Ok(())
     }
 }
@@ -93,21 +96,25 @@ impl readback::Host for State {
         plan: Resource<GuestPlan>,
         query: Resource<Query>,
     ) -> Result<Vec<f32>, Fault> {
-        let plan = self.table.get(&plan)?;
-        let fits = plan.plan.inputs() == [RowKind::Pooled]
-            && plan.plan.output_node().rows == RowKind::Pooled;
+        let GuestPlan { plan, program } = self.table.get(&plan)?;
+        let (plan, program) = (plan.clone(), *program);
+        let fits = plan.inputs() == [RowKind::Pooled]
+            && plan.output_node().rows == RowKind::Pooled
+            // There is a pooled state and no row: nothing to attend to, no token to embed.
+            && plan.nodes().iter().all(|node| node.rows == RowKind::Pooled);
         if !fits {
             return Err(Fault::shape(
-                "readback: the plan does not go from one pooled input to a pooled row",
+                "readback: the plan does not go from one pooled input to a pooled row, through \
+                 pooled rows alone",
             ));
         }
-        let Some(program) = plan.program else {
+        let Some(program) = program else {
             return Err(Fault::state(
                 "the plan is only described: this load has no device",
             ));
         };
         let pooled = self.table.get(&query)?.0.pooled.clone();
-        let width = plan.plan.input_width();
+        let width = plan.input_width();
         if pooled.len() != width {
             let found = pooled.len();
             return Err(Fault::shape(format!(
@@ -120,7 +127,7 @@ impl readback::Host for State {
             rows: 1,
         };
         let step = Step::new(vec![span], vec![0]).map_err(Fault::breach)?;
-        self.count_run()?;
+        self.count_run(&plan)?;
         self.on_host(|state| {
             let Some(program) = state.programs.get_mut(program) else {
                 return Err(Fault::state("the plan's program is gone"));

@@ -61,11 +61,14 @@ impl Layout {
             free.append(&mut dying[at]);
         }
         let values: u64 = layout.slots.iter().map(|&width| 4 * width as u64).sum();
-        let beside = plan
-            .nodes()
-            .iter()
-            .map(|node| layout.beside(plan, &node.op));
-        let beside = beside.collect::<Vec<_>>().into_iter().max().unwrap_or(0);
+        // Each kind of room is kept until the run ends, at the size of its largest user.
+        let mut rooms = [0u64; 3];
+        for node in plan.nodes() {
+            for (room, needed) in rooms.iter_mut().zip(beside(plan, &node.op)) {
+                *room = needed.max(*room);
+            }
+        }
+        let beside: u64 = rooms.iter().sum();
         let angles: u64 = layout.ropes(plan);
         // The output leaves as a copy, so that its slot stays.
         let output = 4 * plan.output_node().width as u64;
@@ -99,59 +102,52 @@ impl Layout {
         }
     }
 
-    /// Bytes for each row that an operation needs beside its operands and its result.
-    fn beside(&self, plan: &Plan, op: &Op) -> u64 {
-        let weight = |id: crate::plan::WeightId| &plan.weights()[id.index()];
-        let rows = |kind: WeightType, width: usize| {
-            if is_quantised(kind) {
-                Rows::bytes(width)
-            } else {
-                0
-            }
-        };
-        match op {
-            Op::Linear { w, .. } => {
-                let w = weight(*w);
-                rows(w.kind, w.shape.last().copied().unwrap_or(0))
-            }
-            Op::Attend { how, .. } | Op::Mix { how, .. } if how.rope.is_some() => {
-                4 * ((how.heads + how.kv_heads) * how.key_head) as u64
-            }
-            Op::Moe {
-                router,
-                gate,
-                up,
-                down,
-                ..
-            } => {
-                let [router, gate, up, down] = [*router, *gate, *up, *down].map(weight);
-                let [_, inner, width] =
-                    <[usize; 3]>::try_from(gate.shape.as_slice()).unwrap_or_default();
-                let quantised = [
-                    rows(router.kind, width),
-                    rows(gate.kind, width),
-                    rows(up.kind, width),
-                    rows(down.kind, inner),
-                ];
-                let experts = router.shape.first().copied().unwrap_or(0);
-                // The scores and shares; a row in and out of an expert; three rows inside.
-                let plain = 4 * (2 * experts + 2 * width + 3 * inner) as u64;
-                plain + quantised.into_iter().max().unwrap_or(0)
-            }
-            _ => 0,
-        }
-    }
-
-    /// Collects the ropes that differ; the bytes of their angles for each row.
+    /// The frequencies of the plan's ropes; the bytes of their angles for each row.
     fn ropes(&mut self, plan: &Plan) -> u64 {
-        for node in plan.nodes() {
-            if let Op::Attend { how, .. } | Op::Mix { how, .. } = &node.op
-                && let Some(rope) = how.rope
-                && !self.ropes.iter().any(|(other, _)| *other == rope)
-            {
-                self.ropes.push((rope, rope.frequencies()));
-            }
-        }
+        let ropes = plan.ropes().into_iter();
+        self.ropes = ropes.map(|rope| (rope, rope.frequencies())).collect();
         self.ropes.iter().map(|(rope, _)| Angles::bytes(rope)).sum()
+    }
+}
+
+/// Bytes for each row that an operation needs beside its operands and its result: quantised
+/// rows, turned queries and keys, room for experts.
+fn beside(plan: &Plan, op: &Op) -> [u64; 3] {
+    let weight = |id: crate::plan::WeightId| &plan.weights()[id.index()];
+    let rows = |kind: WeightType, width: usize| match is_quantised(kind) {
+        true => Rows::bytes(width),
+        false => 0,
+    };
+    match op {
+        Op::Linear { w, .. } => {
+            let w = weight(*w);
+            [rows(w.kind, w.shape.last().copied().unwrap_or(0)), 0, 0]
+        }
+        Op::Attend { how, .. } | Op::Mix { how, .. } if how.rope.is_some() => {
+            let turned = 4 * ((how.heads + how.kv_heads) * how.key_head) as u64;
+            [0, turned, 0]
+        }
+        Op::Moe {
+            router,
+            gate,
+            up,
+            down,
+            ..
+        } => {
+            let [router, gate, up, down] = [*router, *gate, *up, *down].map(weight);
+            let [_, inner, width] =
+                <[usize; 3]>::try_from(gate.shape.as_slice()).unwrap_or_default();
+            let quantised = [
+                rows(router.kind, width),
+                rows(gate.kind, width),
+                rows(up.kind, width),
+                rows(down.kind, inner),
+            ];
+            let experts = router.shape.first().copied().unwrap_or(0);
+            // The scores and shares; a row in and out of an expert; three rows inside.
+            let plain = 4 * (2 * experts + 2 * width + 3 * inner) as u64;
+            [quantised.into_iter().max().unwrap_or(0), 0, plain]
+        }
+        _ => [0; 3],
     }
 }

@@ -3,8 +3,8 @@
 //! [`Cpu::load`] checks a plan's weights and makes a [`Program`] of it. What stays true:
 //!
 //! - **row-invariant**: a row's bits depend on the row, the weights and what its sequence has
-//!   read, and on nothing else: not on the other rows of the step, not on how the sequence was
-//!   cut into steps, not on threads. Every kernel computes a (row, output) pair alone, in an
+//!   read, and on nothing else: not on the other rows of the step, not on threads, and not on how
+//!   the sequence was cut into steps, unless the plan asks for it with `mix` or `pool`. Every kernel computes a (row, output) pair alone, in an
 //!   order fixed by the pair's length;
 //! - nothing is allocated before the ledger has granted it;
 //! - a run that fails leaves the lanes as they were.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::plan::{Plan, RowKind};
+use crate::plan::Plan;
 use crate::tensor::{
     Cache, Data, Grant, Ledger, Program, Span, Step, Tensor, TensorError, Weights,
 };
@@ -57,6 +57,8 @@ impl CpuProgram {
         }
         let vectors = plan.weights().iter().filter(|w| w.shape.len() == 1);
         let converted: u64 = vectors.map(|w| 4 * w.elements()).sum();
+        let turning = plan.ropes().into_iter().map(|rope| 2 * rope.dim as u64);
+        let converted = converted + turning.sum::<u64>();
         let grant = ledger.grant(owner, plan.cost().weight_bytes.saturating_add(converted))?;
         let load = |wanted: &crate::plan::Weight| {
             let Some(data) = weights.weight(&wanted.name) else {
@@ -100,10 +102,7 @@ impl CpuProgram {
         }
         let width = self.plan.input_width();
         for (number, (input, kind)) in inputs.iter().zip(expected).enumerate() {
-            let rows = match kind {
-                RowKind::Pooled => step.spans().len(),
-                RowKind::Step | RowKind::Tokens => step.rows(),
-            };
+            let rows = step.rows_of(*kind);
             if (input.rows(), input.width()) != (rows, width) {
                 let found = [input.rows(), input.width()];
                 return wrong(format!(

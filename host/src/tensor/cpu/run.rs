@@ -3,7 +3,7 @@
 //! Whatever indexes here was settled by the plan's own checks: operands come before their
 //! operation and have the widths that it was built with.
 
-use crate::plan::{Attention, Node, Op, Plan, Pooling, RowKind, ValueId, WeightId};
+use crate::plan::{Attention, Node, Op, Plan, Pooling, ValueId, WeightId};
 use crate::tensor::cache::{BLOCK_ROWS, Block};
 use crate::tensor::{Cache, Span, Step, TensorError};
 
@@ -75,10 +75,7 @@ impl Run<'_> {
     }
 
     fn rows_of(&self, node: &Node) -> usize {
-        match node.rows {
-            RowKind::Pooled => self.step.spans().len(),
-            RowKind::Step | RowKind::Tokens => self.step.rows(),
-        }
+        self.step.rows_of(node.rows)
     }
 
     fn fill_angles(&mut self) {

@@ -31,7 +31,7 @@ use self::lanes::Lanes;
 use self::ops::Pass;
 use self::weights::Loaded;
 use super::{Data, Grant, Ledger, Program, Step, Tensor, TensorError, Weights};
-use crate::plan::{Plan, RowKind, ValueId};
+use crate::plan::{Plan, ValueId};
 
 pub(super) use self::place::Place;
 
@@ -108,7 +108,7 @@ impl Program for Graph {
         let out = done?;
         let node = self.plan.output_node();
         Ok(Tensor {
-            rows: rows_of(node.rows, step),
+            rows: step.rows_of(node.rows),
             width: node.width,
             data: Data::Device(out),
         })
@@ -135,7 +135,7 @@ impl Graph {
         }
         for (i, (input, &kind)) in inputs.iter().zip(kinds).enumerate() {
             let found = (input.rows(), input.width());
-            let expected = (rows_of(kind, step), self.plan.input_width());
+            let expected = (step.rows_of(kind), self.plan.input_width());
             if found != expected {
                 return wrong(format!(
                     "step: input {i} is {found:?}, expected {expected:?} ({kind})"
@@ -191,13 +191,6 @@ impl Graph {
                 Candle::from_vec(numbers, shape, device)
             }
         }
-    }
-}
-
-fn rows_of(kind: RowKind, step: &Step) -> usize {
-    match kind {
-        RowKind::Step | RowKind::Tokens => step.rows(),
-        RowKind::Pooled => step.spans().len(),
     }
 }
 

@@ -225,7 +225,9 @@ fn what_is_granted_covers_what_is_held() {
     let model = plain(WeightType::Q8_0);
     let ledger = Ledger::new(ALL);
     let mut program = model.load(1, &ledger);
-    let weights = model.plan.cost().weight_bytes + 4 * 4 * 256;
+    let ropes = model.plan.ropes().into_iter();
+    let ropes: u64 = ropes.map(|rope| 2 * rope.dim as u64).sum();
+    let weights = model.plan.cost().weight_bytes + 4 * 4 * 256 + ropes;
     assert_eq!(ledger.owners(), [("test".to_owned(), weights)]);
     run(&mut program, &[(1, 0, 1)]).expect("it fits");
     let small = ledger.owners();
