@@ -124,6 +124,22 @@ fn everything_in_a_pack_is_found() {
 }
 
 #[test]
+fn arrays_in_all_weights_of_a_pack_share_one_limit() {
+    let head = [PREAMBLE, &manifest()].concat();
+    let few = written(&[("k".to_string(), vec![1u8; 8].into())], &[]);
+    // It claims what a file may hold at most; the claim is judged before the bytes are missed.
+    let mut most = b"GGUF\x03\0\0\0".to_vec();
+    most.extend([0, 1, 1u64].map(u64::to_le_bytes).concat());
+    most.extend(b"k\x09\0\0\0\0\0\0\0");
+    most.extend((1u64 << 22).to_le_bytes());
+    assert!(refusal(&add_weights(&head, &most)).contains("bytes are left"));
+    let refused = refusal(&add_weights(&add_weights(&head, &few), &most));
+    let words = "x.wasm: weights 1: key `k`: array length is 4194304";
+    assert!(refused.starts_with(words), "{refused}");
+    assert!(refused.ends_with("expected at most 4194296"), "{refused}");
+}
+
+#[test]
 fn a_pack_may_be_shared_between_threads() {
     fn shared<T: Send + Sync>() {}
     shared::<PackFile>();
