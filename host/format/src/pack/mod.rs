@@ -62,7 +62,11 @@ impl PackFile {
     /// When the file cannot be mapped, is no component, has sections of ours missing, unknown,
     /// misplaced or unsound, or its signature does not hold.
     pub fn open(path: &Path) -> Result<Self, PackFileError> {
-        Self::check(Arc::new(map(path)?), path)
+        let map = Mapping::open(path).map_err(|source| PackFileError::Io {
+            path: path.to_path_buf(),
+            source,
+        })?;
+        Self::check(Arc::new(map), path)
     }
 
     /// Checks a pack that is in memory; `path` stands in messages only.
@@ -210,11 +214,4 @@ pub struct Tensor<'a> {
     pub bytes: &'a [u8],
     /// Where its data is in the pack file, and so in [`PackFile::map`].
     pub range: Range<usize>,
-}
-
-fn map(path: &Path) -> Result<Mapping, PackFileError> {
-    Mapping::open(path).map_err(|source| PackFileError::Io {
-        path: path.to_path_buf(),
-        source,
-    })
 }

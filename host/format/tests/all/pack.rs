@@ -363,15 +363,12 @@ fn a_pack_cut_or_changed_anywhere_never_panics() {
 #[test]
 fn the_writer_writes_what_the_reader_takes() {
     let dir = tempfile::tempdir().unwrap();
-    let gguf_path = dir.path().join("a.gguf");
-    std::fs::write(&gguf_path, gguf("from-file")).unwrap();
     let in_memory = gguf("from-memory");
     let mut made = GgufWriter::new();
     made.tensor_from("made", &[5], WeightType::F32, |out| out.write_all(&[3; 20]))
         .unwrap();
     let target = dir.path().join("pack.wasm");
     let pack = PackWriter::new(COMPONENT, SAMPLE)
-        .weights_file(&gguf_path)
         .weights_bytes(&in_memory)
         .weights(made)
         .write(&target)
@@ -383,14 +380,11 @@ fn the_writer_writes_what_the_reader_takes() {
         .tensors()
         .map(|tensor| tensor.info.name.clone())
         .collect();
-    assert_eq!(names, ["from-file", "from-memory", "made"]);
+    assert_eq!(names, ["from-memory", "made"]);
     for tensor in pack.tensors() {
         assert_eq!(tensor.range.start % 64, 0);
     }
-    assert_eq!(
-        pack.weight_shards().next().unwrap().bytes,
-        gguf("from-file")
-    );
+    assert_eq!(pack.weight_shards().next().unwrap().bytes, in_memory);
     assert_eq!(pack.digest(), Digest::of(&std::fs::read(&target).unwrap()));
 }
 
@@ -431,10 +425,6 @@ fn a_refused_pack_leaves_the_target_as_it_was() {
         (
             PackWriter::new(COMPONENT, SAMPLE).weights(short),
             "tensor `t`: data is 0 bytes, expected 20 bytes",
-        ),
-        (
-            PackWriter::new(COMPONENT, SAMPLE).weights_file(dir.path().join("none.gguf")),
-            "none.gguf",
         ),
     ] {
         let refused = writer.write(&target).unwrap_err().to_string();

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::ValueEnum;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use modularbase::{Build, Built, WeightType};
 
 use crate::cli::Failed;
@@ -22,8 +22,14 @@ pub struct Arguments {
     #[arg(long, env = "MBHOST_WEIGHTS", value_name = "FILE")]
     weights: Option<PathBuf>,
     /// Store matrices as this type, where their rows are whole blocks of it
-    #[arg(long, env = "MBHOST_QUANTIZE", value_name = "TYPE", ignore_case = true)]
-    quantize: Option<Quantized>,
+    #[arg(
+        long,
+        env = "MBHOST_QUANTIZE",
+        value_name = "TYPE",
+        ignore_case = true,
+        value_parser = matrix_type()
+    )]
+    quantize: Option<WeightType>,
     /// What weights are made up from: the same seed gives the same bytes
     #[arg(
         long,
@@ -37,31 +43,15 @@ pub struct Arguments {
 }
 
 /// The types that matrices can be stored as.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Quantized {
-    /// 8 bits a number
-    #[value(name = "q8_0")]
-    Q8_0,
-    /// 4 bits a number, in blocks of 32
-    #[value(name = "q4_0")]
-    Q4_0,
-    /// 4 bits a number, in blocks of 256
-    #[value(name = "q4_k")]
-    Q4K,
-    /// 6 bits a number, in blocks of 256
-    #[value(name = "q6_k")]
-    Q6K,
-}
-
-impl From<Quantized> for WeightType {
-    fn from(kind: Quantized) -> Self {
-        match kind {
-            Quantized::Q8_0 => Self::Q8_0,
-            Quantized::Q4_0 => Self::Q4_0,
-            Quantized::Q4K => Self::Q4K,
-            Quantized::Q6K => Self::Q6K,
-        }
-    }
+fn matrix_type() -> impl TypedValueParser<Value = WeightType> {
+    let types = [
+        ("q8_0", "8 bits a number"),
+        ("q4_0", "4 bits a number, in blocks of 32"),
+        ("q4_k", "4 bits a number, in blocks of 256"),
+        ("q6_k", "6 bits a number, in blocks of 256"),
+    ];
+    let values = types.map(|(name, help)| PossibleValue::new(name).help(help));
+    PossibleValuesParser::new(values).try_map(|name| name.parse::<WeightType>())
 }
 
 pub fn run(arguments: Arguments) -> Result<ExitCode, Failed> {
@@ -89,7 +79,7 @@ fn planned<'a>(arguments: Arguments) -> Build<'a> {
         build = build.weights(weights);
     }
     if let Some(kind) = arguments.quantize {
-        build = build.quantize(kind.into());
+        build = build.quantize(kind);
     }
     build
 }
@@ -117,4 +107,20 @@ fn text(built: &Built, seed: u64) -> String {
         time(times.weights),
         time(times.verify),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_type_that_is_offered_is_one() {
+        let parser = matrix_type();
+        let offered: Vec<_> = parser.possible_values().expect("a list").collect();
+        assert_eq!(offered.len(), 4);
+        for it in offered {
+            let kind = it.get_name().parse::<WeightType>().expect("a type");
+            assert!(kind.block_len() > 1, "{kind} is made of plain numbers");
+        }
+    }
 }
