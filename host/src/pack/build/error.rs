@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use modularbase_format::{GgufError, GgufWriteError, Hint, ManifestError};
+use modularbase_format::{GgufError, GgufWriteError, Hint, ManifestError, SafetensorsError};
 
 use super::toolchain::TARGET;
 use crate::pack::PackError;
@@ -102,13 +102,8 @@ pub enum BuildError {
     #[error(transparent)]
     Gguf(#[from] GgufError),
     /// A weights file that is not sound.
-    #[error("{}: {reason}", .path.display())]
-    Safetensors {
-        /// The file.
-        path: PathBuf,
-        /// What its reader said.
-        reason: String,
-    },
+    #[error(transparent)]
+    Safetensors(#[from] SafetensorsError),
     /// The weights are not those that the pack declares.
     #[error("{}: {reason}{}", .path.display(), more(.others))]
     Unfit {
@@ -158,7 +153,6 @@ impl BuildError {
                 "a pack imports nothing but what `modularbase_pack` does; the crate may depend \
                  on one that expects a browser or an operating system"
             }
-            Self::Safetensors { .. } => "the file may be a download that was cut short",
             Self::Unfit { .. } => {
                 "`[model]` in pack.toml says which weights the pack declares, and their shapes"
             }
@@ -170,6 +164,7 @@ impl BuildError {
             Self::Manifest(error) => return error.hint(),
             Self::Pack(error) => return error.hint(),
             Self::Gguf(error) => return error.hint(),
+            Self::Safetensors(error) => return error.hint(),
             _ => return None,
         };
         Some(Hint::new(text))

@@ -105,7 +105,7 @@ impl<'a> Chosen<'a> {
         given: &'a Given,
         wanted: Option<WeightType>,
     ) -> Result<Self, BuildError> {
-        let mut tensors = given.tensors()?;
+        let mut tensors = given.tensors();
         let mut weights = Vec::new();
         let mut faults = Vec::new();
         for weight in declared {
