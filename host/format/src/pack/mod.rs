@@ -155,6 +155,11 @@ impl PackFile {
         component
     }
 
+    /// The length of [`component`](Self::component), without making it.
+    pub fn code_len(&self) -> usize {
+        section::PREAMBLE.len() + self.code().map(<[u8]>::len).sum::<usize>()
+    }
+
     /// The digest of [`component`](Self::component): packs that share their code share this.
     pub fn code_digest(&self) -> Digest {
         *self.code_digest.get_or_init(|| {

@@ -102,6 +102,7 @@ fn everything_in_a_pack_is_found() {
         pack.component(),
         [COMPONENT, &custom("producers", b"x")].concat()
     );
+    assert_eq!(pack.code_len(), pack.component().len());
     assert_eq!(pack.code_digest(), Digest::of(&pack.component()));
     assert_eq!(pack.digest(), Digest::of(&bytes));
     assert_eq!(pack.signed_by(), None);
