@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use modularbase_format::PackFile;
 use serde_json::Value;
 
 /// What a command printed and how it ended.
@@ -215,10 +216,34 @@ fn weights_come_from_a_seed_or_a_file_and_must_fit() {
         large.err
     );
 
-    // Weights of a pack are weights; a pack that was given some counts as trained.
-    build(&["--weights", "a.wasm", "--out", "d.wasm"]).good();
-    let shown = mbhost(dir.path(), &["pack", "inspect", "d.wasm", "--json"]).json();
-    assert_eq!(shown["trained"], true);
+    // Weights of a pack are weights, and made-up ones stay what they are, however often they are
+    // packed again; a file of weights counts as trained.
+    let trained = |name: &str| {
+        let shown = mbhost(dir.path(), &["pack", "inspect", name, "--json"]).json();
+        shown["trained"].as_bool().expect("a truth")
+    };
+    let again = build(&[
+        "--weights",
+        "a.wasm",
+        "--quantize",
+        "q8_0",
+        "--out",
+        "d.wasm",
+    ]);
+    assert!(
+        again
+            .err
+            .ends_with("warning: a.wasm: its weights are made up, so the pack is not trained\n"),
+        "{}",
+        again.err
+    );
+    again.good();
+    assert!(!trained("d.wasm"));
+    let pack = PackFile::open(&dir.path().join("a.wasm")).expect("a pack");
+    let weights = pack.weight_shards().next().expect("weights").bytes;
+    std::fs::write(dir.path().join("w.gguf"), weights).expect("a file");
+    build(&["--weights", "w.gguf", "--out", "d.wasm"]).good();
+    assert!(trained("d.wasm"));
     let before = read("d.wasm");
     build(&["--out", "d.wasm"]).refused(
         1,

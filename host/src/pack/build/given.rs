@@ -1,6 +1,7 @@
 //! Weights that an author brings: a GGUF file, a safetensors file, or another pack.
 //!
-//! Told apart by how the file begins, not by its name.
+//! Told apart by how the file begins, not by its name. A pack says whether its weights are trained;
+//! of the others that is taken for granted.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,8 @@ use crate::pack::PackError;
 /// An open weights file.
 pub(super) struct Given {
     pub(super) path: PathBuf,
+    /// Whether these are the fruit of training, not of a seed.
+    pub(super) trained: bool,
     kind: Kind,
 }
 
@@ -55,8 +58,13 @@ impl Given {
                 found,
             });
         };
+        let trained = match &kind {
+            Kind::Pack(file) => file.manifest().trained,
+            Kind::Gguf(..) | Kind::Safetensors(..) => true,
+        };
         Ok(Self {
             path: path.to_owned(),
+            trained,
             kind,
         })
     }

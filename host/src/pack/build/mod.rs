@@ -216,9 +216,9 @@ impl<'a> Build<'a> {
         (self.watch)(Stage::Weights);
         let begun = Instant::now();
         let seeded = matches!(source, Source::Seeded(_)) && !declared.is_empty();
-        let manifest_text = match seeded {
-            true => set_trained(&manifest_text, "pack.toml", false)?,
-            false => manifest_text,
+        let manifest_text = match source.trained() || declared.is_empty() {
+            true => manifest_text,
+            false => set_trained(&manifest_text, "pack.toml", false)?,
         };
         let (weight_bytes, parameters) = (chosen.bytes(), chosen.parameters());
         let warnings = std::mem::take(&mut chosen.warnings);
