@@ -3,7 +3,9 @@
 use std::io;
 use std::path::PathBuf;
 
-use modularbase_format::{GgufError, GgufWriteError, Hint, ManifestError, SafetensorsError};
+use modularbase_format::{
+    GgufError, GgufWriteError, Hint, ManifestError, PackFileError, SafetensorsError,
+};
 
 use super::toolchain::TARGET;
 use crate::pack::PackError;
@@ -124,10 +126,22 @@ pub enum BuildError {
         path: PathBuf,
     },
     /// Made-up weights would take the place of trained ones.
-    #[error("{}: holds trained weights, which seeded ones would replace", .path.display())]
+    #[error("{}: holds trained weights, which made-up ones would replace", .path.display())]
     Trained {
         /// The pack that is there.
         path: PathBuf,
+    },
+    /// The pack would take the place of the file that its weights come from.
+    #[error("{}: is where the weights come from, and the pack would replace it", .path.display())]
+    SourceIsTarget {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The pack would take the place of something that is none.
+    #[error("{source}; the pack would replace it")]
+    NotAPack {
+        /// Why it is none.
+        source: PackFileError,
     },
 }
 
@@ -158,8 +172,15 @@ impl BuildError {
             }
             Self::Publisher { .. } => "leave `publisher` out while the pack is not signed",
             Self::Trained { .. } => {
-                "keep them with `--weights FILE`, which takes a pack too; or choose another \
-                 `--out`, or remove the file"
+                "to keep them, give the file as `--weights` and choose another `--out`; or remove \
+                 the file"
+            }
+            Self::SourceIsTarget { .. } => {
+                "choose another `--out`; the file holds the only copy of its weights, for all that \
+                 a build can know"
+            }
+            Self::NotAPack { .. } => {
+                "what is there is no pack, so it is left alone: choose another `--out`, or remove it"
             }
             Self::Manifest(error) => return error.hint(),
             Self::Pack(error) => return error.hint(),
