@@ -19,6 +19,11 @@ struct Run {
 /// Runs `mbhost` in a folder. Crates that it builds share one target folder, so that the SDK's
 /// dependencies are compiled once; tests name their crates differently.
 fn mbhost(folder: &Path, arguments: &[&str]) -> Run {
+    mbhost_with(folder, arguments, &[])
+}
+
+/// Runs `mbhost` with these variables.
+fn mbhost_with(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Run {
     let program = Path::new(env!("CARGO_BIN_EXE_mbhost"));
     let target = program.ancestors().nth(2).expect("target/release/mbhost");
     let mut command = Command::new(program);
@@ -31,6 +36,7 @@ fn mbhost(folder: &Path, arguments: &[&str]) -> Run {
         .args(arguments)
         .current_dir(folder)
         .env("CARGO_TARGET_DIR", target.join("authors"))
+        .envs(variables.iter().copied())
         .output()
         .expect("mbhost starts");
     let text = |bytes| String::from_utf8(bytes).expect("it prints UTF-8");
@@ -239,6 +245,18 @@ fn a_build_that_breaks_leaves_what_was_there() {
                 hint: `[lib]` in Cargo.toml needs `crate-type = [\"cdylib\"]`\n";
     assert!(none.err.ends_with(last), "{}", none.err);
     assert!(read() == old);
+}
+
+#[test]
+fn flags_for_the_machines_compiler_do_not_reach_the_packs() {
+    let dir = folder();
+    fresh(dir.path(), "Flagged");
+    let flags = [
+        ("RUSTFLAGS", "--no-such-flag"),
+        ("CARGO_ENCODED_RUSTFLAGS", "--no-such-flag"),
+        ("CARGO_BUILD_RUSTFLAGS", "--no-such-flag"),
+    ];
+    mbhost_with(dir.path(), &["pack", "build", "flagged"], &flags).good();
 }
 
 #[test]
