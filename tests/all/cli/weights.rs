@@ -101,6 +101,31 @@ fn weights_come_from_a_seed_or_a_file_and_must_fit() {
     assert!(left.iter().all(|it| !it.ends_with(".tmp")), "{left:?}");
 }
 
+/// What a stranger wrote does nothing to the terminal, and an unsound file is found out before
+/// cargo has worked.
+#[test]
+fn an_unsound_file_is_refused_at_once_and_in_plain_words() {
+    let dir = folder();
+    fresh(dir.path(), "Plain");
+    let header = r#"{"a":{"dtype":"?[2J","shape":[1],"data_offsets":[0,4]}}"#;
+    let header = header.replace('?', "\\u001b");
+    let mut file = (header.len() as u64).to_le_bytes().to_vec();
+    file.extend(header.as_bytes());
+    file.extend([0; 4]);
+    for name in ["a.safetensors", "a\u{1b}[2J\u{202e}.safetensors"] {
+        std::fs::write(dir.path().join(name), &file).expect("a file");
+        let refused = mbhost(dir.path(), &["pack", "build", "plain", "--weights", name]);
+        assert_eq!(refused.code, Some(1));
+        let said = refused.err.strip_suffix('\n').expect("a line's end");
+        let lines: Vec<_> = said.split('\n').collect();
+        assert_eq!(lines.len(), 2, "{said}");
+        assert!(lines[0].starts_with("error: a"), "{said}");
+        assert!(lines[0].contains(".safetensors: header: "), "{said}");
+        assert!(lines[1].starts_with("hint: "), "{said}");
+        assert!(!said.contains(['\u{1b}', '\u{202e}']), "{said:?}");
+    }
+}
+
 #[test]
 fn a_build_replaces_packs_and_nothing_else() {
     let dir = folder();
