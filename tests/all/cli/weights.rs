@@ -1,6 +1,6 @@
 use modularbase_format::PackFile;
 
-use super::{folder, fresh, edit, mbhost, names, write};
+use super::{edit, folder, fresh, mbhost, mbhost_with, names, write};
 
 const TRAINED: &str = "error: d.wasm: holds trained weights, which made-up ones would replace\n\
      hint: to keep them, give the file as `--weights` and choose another `--out`; or remove the \
@@ -124,6 +124,28 @@ fn an_unsound_file_is_refused_at_once_and_in_plain_words() {
         assert!(lines[1].starts_with("hint: "), "{said}");
         assert!(!said.contains(['\u{1b}', '\u{202e}']), "{said:?}");
     }
+}
+
+#[test]
+fn what_is_typed_goes_before_what_is_exported() {
+    let dir = folder();
+    fresh(dir.path(), "Typed");
+    let build = |arguments: &[&str], variables: &[(&str, &str)]| {
+        let all = [&["pack", "build", "typed", "--json"], arguments].concat();
+        mbhost_with(dir.path(), &all, variables)
+    };
+    let seeded = build(&["--out", "a.wasm"], &[("MBHOST_SEED", "7")]).json();
+    assert_eq!(seeded["seeded"], true);
+    let (seed, weights) = (("MBHOST_SEED", "7"), ("MBHOST_WEIGHTS", "a.wasm"));
+    let given = build(&["--weights", "a.wasm", "--out", "b.wasm"], &[seed]).json();
+    assert_eq!(given["seeded"], false);
+    let seeded = build(&["--seed", "7", "--out", "c.wasm"], &[weights]).json();
+    assert_eq!(seeded["seeded"], true);
+    let given = build(&["--out", "d.wasm"], &[seed, weights]).json();
+    assert_eq!(given["seeded"], false);
+    let both = build(&["--seed", "7", "--weights", "a.wasm"], &[]);
+    assert_eq!((both.code, &*both.out), (Some(2), ""));
+    assert!(both.err.contains("--seed") && both.err.contains("--weights"));
 }
 
 #[test]

@@ -4,6 +4,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Command, FromArgMatches};
 use modularbase::{Build, Built, WeightType};
 
 use crate::cli::Failed;
@@ -18,9 +21,8 @@ pub struct Arguments {
     /// Where to write the pack; `pack.wasm` beside `pack.toml` when not given
     #[arg(long, env = "MBHOST_OUT", value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Take the weights from a GGUF file, a safetensors file or a pack, instead of making some up
-    #[arg(long, env = "MBHOST_WEIGHTS", value_name = "FILE")]
-    weights: Option<PathBuf>,
+    #[command(flatten)]
+    origin: Origin,
     /// Store matrices as this type, where their rows are whole blocks of it
     #[arg(
         long,
@@ -30,16 +32,57 @@ pub struct Arguments {
         value_parser = matrix_type()
     )]
     quantize: Option<WeightType>,
-    /// What weights are made up from: the same seed gives the same bytes
-    #[arg(
-        long,
-        env = "MBHOST_SEED",
-        default_value_t = 0,
-        conflicts_with = "weights"
-    )]
-    seed: u64,
     #[command(flatten)]
     format: Format,
+}
+
+/// Where the weights come from.
+#[derive(Clone, Debug)]
+enum Origin {
+    Seed(u64),
+    File(PathBuf),
+}
+
+#[derive(Debug, clap::Args)]
+struct OriginFlags {
+    /// Take the weights from a GGUF file, a safetensors file or a pack, instead of making some up
+    #[arg(long, env = "MBHOST_WEIGHTS", value_name = "FILE")]
+    weights: Option<PathBuf>,
+    /// What weights are made up from: the same seed gives the same bytes
+    #[arg(long, env = "MBHOST_SEED", default_value_t = 0)]
+    seed: u64,
+}
+
+impl clap::Args for Origin {
+    fn augment_args(command: Command) -> Command {
+        OriginFlags::augment_args(command)
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        OriginFlags::augment_args_for_update(command)
+    }
+}
+
+impl FromArgMatches for Origin {
+    /// What is typed goes before what is exported, so the two contradict each other only when
+    /// both are typed. When both are exported, a file is the rarer thing to say.
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let is_typed = |flag| matches.value_source(flag) == Some(ValueSource::CommandLine);
+        let OriginFlags { weights, seed } = OriginFlags::from_arg_matches(matches)?;
+        match weights {
+            Some(_) if is_typed("weights") && is_typed("seed") => Err(clap::Error::raw(
+                ErrorKind::ArgumentConflict,
+                "the argument '--seed <SEED>' cannot be used with '--weights <FILE>'\n",
+            )),
+            Some(file) if !is_typed("seed") => Ok(Self::File(file)),
+            _ => Ok(Self::Seed(seed)),
+        }
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
 }
 
 /// The types that matrices can be stored as.
@@ -55,7 +98,7 @@ fn matrix_type() -> impl TypedValueParser<Value = WeightType> {
 }
 
 pub fn run(arguments: Arguments) -> Result<ExitCode, Failed> {
-    let (format, seed) = (arguments.format, arguments.seed);
+    let (format, origin) = (arguments.format, arguments.origin.clone());
     let progress = Progress::default();
     let built = planned(arguments)
         .watch(|stage| progress.show(stage))
@@ -65,30 +108,31 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failed> {
     for warning in &built.warnings {
         note(&format!("warning: {warning}"));
     }
-    format.print(&built, || text(&built, seed))?;
+    format.print(&built, || text(&built, &origin))?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// What the arguments mean.
 fn planned<'a>(arguments: Arguments) -> Build<'a> {
-    let mut build = Build::new(arguments.path).seed(arguments.seed);
+    let mut build = Build::new(arguments.path);
     if let Some(out) = arguments.out {
         build = build.out(out);
     }
-    if let Some(weights) = arguments.weights {
-        build = build.weights(weights);
-    }
+    build = match arguments.origin {
+        Origin::Seed(seed) => build.seed(seed),
+        Origin::File(file) => build.weights(file),
+    };
     if let Some(kind) = arguments.quantize {
         build = build.quantize(kind);
     }
     build
 }
 
-fn text(built: &Built, seed: u64) -> String {
-    let weights = match (built.parameters, built.seeded) {
+fn text(built: &Built, origin: &Origin) -> String {
+    let weights = match (built.parameters, origin) {
         (0, _) => "none".to_owned(),
-        (n, false) => format!("{}, {} numbers", bytes(built.weight_bytes), number(n)),
-        (n, true) => format!(
+        (n, Origin::File(_)) => format!("{}, {} numbers", bytes(built.weight_bytes), number(n)),
+        (n, Origin::Seed(seed)) => format!(
             "{}, {} numbers made up from seed {seed}: not trained",
             bytes(built.weight_bytes),
             number(n)

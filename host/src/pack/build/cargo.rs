@@ -16,7 +16,11 @@ use serde_json::Value;
 use super::{BuildError, TARGET};
 
 /// The variables by which flags reach every compiler.
-const FLAGS: [&str; 3] = ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS"];
+const FLAGS: [&str; 3] = [
+    "RUSTFLAGS",
+    "CARGO_ENCODED_RUSTFLAGS",
+    "CARGO_BUILD_RUSTFLAGS",
+];
 
 /// Compiles the crate in `folder` and says where its core module is.
 pub(super) fn build(folder: &Path) -> Result<PathBuf, BuildError> {
