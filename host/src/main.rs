@@ -13,9 +13,9 @@ fn main() -> ExitCode {
         Err(failed) => {
             // When standard error is gone, the exit code still speaks.
             let mut out = std::io::stderr().lock();
-            let _ = writeln!(out, "error: {}", failed.message);
+            let _ = writeln!(out, "error: {}", cli::plain(&failed.message));
             if let Some(hint) = &failed.hint {
-                let _ = writeln!(out, "hint: {hint}");
+                let _ = writeln!(out, "hint: {}", cli::plain(hint));
             }
             ExitCode::from(failed.code)
         }

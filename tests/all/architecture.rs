@@ -19,10 +19,7 @@ const DOORS: &[(&str, &[&str])] = &[
         "tensor",
         &["candle_core", "candle_nn", "cudarc", "rayon", "libloading"],
     ),
-    (
-        "pack",
-        &["wasmtime", "wasmparser", "wit_component", "safetensors"],
-    ),
+    ("pack", &["wasmtime", "wasmparser", "wit_component"]),
     ("cli", &["clap", "indicatif", "tracing_subscriber"]),
 ];
 

@@ -1,5 +1,8 @@
 //! `mbhost` as people use it: whole commands, what they print and how they end.
 
+/// Where a pack's weights come from, and what a build may replace.
+mod weights;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -16,6 +19,11 @@ struct Run {
 /// Runs `mbhost` in a folder. Crates that it builds share one target folder, so that the SDK's
 /// dependencies are compiled once; tests name their crates differently.
 fn mbhost(folder: &Path, arguments: &[&str]) -> Run {
+    mbhost_with(folder, arguments, &[])
+}
+
+/// Runs `mbhost` with these variables.
+fn mbhost_with(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Run {
     let program = Path::new(env!("CARGO_BIN_EXE_mbhost"));
     let target = program.ancestors().nth(2).expect("target/release/mbhost");
     let mut command = Command::new(program);
@@ -28,6 +36,7 @@ fn mbhost(folder: &Path, arguments: &[&str]) -> Run {
         .args(arguments)
         .current_dir(folder)
         .env("CARGO_TARGET_DIR", target.join("authors"))
+        .envs(variables.iter().copied())
         .output()
         .expect("mbhost starts");
     let text = |bytes| String::from_utf8(bytes).expect("it prints UTF-8");
@@ -184,85 +193,12 @@ fn a_new_author_makes_builds_tests_and_inspects_a_pack() {
 }
 
 #[test]
-fn weights_come_from_a_seed_or_a_file_and_must_fit() {
-    let dir = folder();
-    let home = fresh(dir.path(), "Weights");
-    let build = |arguments: &[&str]| {
-        let all = [&["pack", "build", "weights"], arguments].concat();
-        mbhost(dir.path(), &all)
-    };
-    let read = |name: &str| std::fs::read(dir.path().join(name)).expect("a pack");
-    build(&["--out", "a.wasm"]).good();
-    build(&["--out", "b.wasm", "--seed", "0"]).good();
-    build(&["--out", "c.wasm", "--seed", "1"]).good();
-    assert!(read("a.wasm") == read("b.wasm"));
-    assert!(read("a.wasm") != read("c.wasm"));
-
-    let small = build(&["--out", "q.wasm", "--quantize", "Q8_0", "--json"]).json();
-    let of_type = mbhost(dir.path(), &["pack", "inspect", "q.wasm", "--json"]).json();
-    assert!(of_type["weights"]["by_type"]["Q8_0"]["tensors"].as_u64() > Some(0));
-    assert!(of_type["weights"]["by_type"]["F32"]["tensors"].as_u64() > Some(0));
-    assert!(read("q.wasm").len() < read("a.wasm").len());
-    assert_eq!(small["warnings"], serde_json::json!([]));
-    mbhost(dir.path(), &["pack", "test", "q.wasm"]).good();
-    let large = build(&["--out", "k.wasm", "--quantize", "q4_k"]);
-    assert!(
-        large.err.ends_with(
-            "warning: no weight became Q4_K: that takes matrices with rows of a multiple of 256 \
-             numbers\n"
-        ),
-        "{}",
-        large.err
-    );
-
-    // Weights of a pack are weights; a pack that was given some counts as trained.
-    build(&["--weights", "a.wasm", "--out", "d.wasm"]).good();
-    let shown = mbhost(dir.path(), &["pack", "inspect", "d.wasm", "--json"]).json();
-    assert_eq!(shown["trained"], true);
-    let before = read("d.wasm");
-    build(&["--out", "d.wasm"]).refused(
-        1,
-        "error: d.wasm: holds trained weights, which seeded ones would replace\n\
-         hint: keep them with `--weights FILE`, which takes a pack too; or choose another \
-         `--out`, or remove the file\n",
-    );
-    assert!(before == read("d.wasm"));
-
-    edit(
-        home.join("pack.toml"),
-        "\nfeed-forward = ",
-        "\nfeed-forward = 1",
-    );
-    let unfit = build(&["--weights", "a.wasm", "--out", "d.wasm"]);
-    assert_eq!(unfit.code, Some(1));
-    assert!(
-        unfit.err.ends_with(
-            "error: a.wasm: weight `blk.0.ffn_gate.weight` is [192, 64], expected [1192, 64]; 5 \
-             more do not fit\n\
-             hint: `[model]` in pack.toml says which weights the pack declares, and their shapes\n"
-        ),
-        "{}",
-        unfit.err
-    );
-    assert!(before == read("d.wasm"));
-    write(dir.path().join("odd"), "what?");
-    build(&["--weights", "odd", "--out", "d.wasm"]).refused(
-        1,
-        "error: odd: file begins with `what?`, expected GGUF, safetensors or a pack\n",
-    );
-    write(dir.path().join("cut.gguf"), "GGUF\u{3}");
-    let cut = build(&["--weights", "cut.gguf", "--out", "d.wasm"]);
-    assert_eq!(cut.code, Some(1));
-    assert!(cut.err.starts_with("error: cut.gguf: "), "{}", cut.err);
-    let left = names(dir.path());
-    assert!(left.iter().all(|it| !it.ends_with(".tmp")), "{left:?}");
-}
-
-#[test]
 fn a_build_that_breaks_leaves_what_was_there() {
     let dir = folder();
     let home = fresh(dir.path(), "Broken");
-    let old = write(home.join("pack.wasm"), "mine");
+    mbhost(&home, &["pack", "build"]).good();
+    let read = || std::fs::read(home.join("pack.wasm")).expect("it is there");
+    let old = read();
     let code = std::fs::read_to_string(home.join("src/lib.rs")).expect("code");
     write(home.join("src/lib.rs"), "pub fn x() {");
     let broken = mbhost(&home, &["pack", "build"]);
@@ -308,7 +244,19 @@ fn a_build_that_breaks_leaves_what_was_there() {
     let last = "error: .: `cargo build` made no wasm file of this crate\n\
                 hint: `[lib]` in Cargo.toml needs `crate-type = [\"cdylib\"]`\n";
     assert!(none.err.ends_with(last), "{}", none.err);
-    assert_eq!(std::fs::read_to_string(old).expect("it is there"), "mine");
+    assert!(read() == old);
+}
+
+#[test]
+fn flags_for_the_machines_compiler_do_not_reach_the_packs() {
+    let dir = folder();
+    fresh(dir.path(), "Flagged");
+    let flags = [
+        ("RUSTFLAGS", "--no-such-flag"),
+        ("CARGO_ENCODED_RUSTFLAGS", "--no-such-flag"),
+        ("CARGO_BUILD_RUSTFLAGS", "--no-such-flag"),
+    ];
+    mbhost_with(dir.path(), &["pack", "build", "flagged"], &flags).good();
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | [`gguf`] | weights and their metadata | [`Gguf::parse`], [`GgufWriter`] |
 //! | [`manifest`] | `pack.toml`, what a pack says of itself | [`Manifest::parse`] |
+//! | [`safetensors`] | weights from elsewhere | [`Safetensors::parse`] |
 //! | [`pack`] | `pack.wasm`, a component with weights and manifest | [`PackFile::open`], [`PackWriter`] |
 //!
 //! Third parties read and check packs with this crate alone, and fuzzers aim at it. It does not
@@ -37,6 +38,7 @@
 pub mod gguf;
 pub mod manifest;
 pub mod pack;
+pub mod safetensors;
 
 mod digest;
 mod hint;
@@ -49,6 +51,7 @@ pub use hint::Hint;
 pub use manifest::{Manifest, ManifestError, Role};
 pub use mapping::Mapping;
 pub use pack::{PackFile, PackFileError, PackWriter, Tensor};
+pub use safetensors::{Safetensors, SafetensorsError};
 
 #[cfg(test)]
 mod tests {

@@ -8,15 +8,27 @@ const SHOWN: usize = 80;
 
 /// `name` in backticks, with everything that is not plain text escaped.
 pub(crate) fn quote(name: &str) -> Box<str> {
-    let mut shown: String = name
+    format!("`{}`", cut(name, SHOWN)).into()
+}
+
+/// Characters of a sentence that a message repeats.
+const SENTENCE: usize = 300;
+
+/// A sentence that may repeat what stands in a file, escaped and cut likewise.
+pub(crate) fn escaped(sentence: &str) -> String {
+    cut(sentence, SENTENCE)
+}
+
+fn cut(text: &str, limit: usize) -> String {
+    let mut shown: String = text
         .chars()
-        .take(SHOWN)
+        .take(limit)
         .flat_map(char::escape_debug)
         .collect();
-    if name.chars().nth(SHOWN).is_some() {
+    if text.chars().nth(limit).is_some() {
         shown.push('…');
     }
-    format!("`{shown}`").into()
+    shown
 }
 
 #[cfg(test)]

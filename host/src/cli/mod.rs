@@ -10,6 +10,8 @@ mod output;
 mod pack;
 mod progress;
 
+pub use output::plain;
+
 use std::io::IsTerminal;
 use std::process::ExitCode;
 

@@ -42,7 +42,7 @@ pub fn print(text: &str) -> Result<(), Failed> {
 /// Something for people, beside the data.
 pub fn note(text: &str) {
     // When standard error is gone there is nobody to tell.
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+    let _ = writeln!(std::io::stderr().lock(), "{}", plain(text));
 }
 
 fn json(thing: &impl Serialize) -> Result<String, Failed> {
@@ -73,6 +73,19 @@ pub fn shown(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match is_shown(c) {
+            true => out.push(c),
+            false => out.extend(c.escape_debug()),
+        }
+    }
+    out
+}
+
+/// A message, fit for a terminal: paths and parsers' words in it may be a stranger's. Most of them
+/// come escaped already, and stay as they are.
+pub fn plain(message: &str) -> String {
+    let mut out = String::with_capacity(message.len());
+    for c in message.chars() {
+        match c == '\\' || is_shown(c) {
             true => out.push(c),
             false => out.extend(c.escape_debug()),
         }
@@ -134,6 +147,10 @@ mod tests {
         assert_eq!(
             shown("a\u{1b}[2J\u{202e}b\n'ö'"),
             "a\\u{1b}[2J\\u{202e}b\\n'ö'"
+        );
+        assert_eq!(
+            plain("x\u{1b}[2J\u{202e}\n: `a\\u{1b}`, C:\\x"),
+            "x\\u{1b}[2J\\u{202e}\\n: `a\\u{1b}`, C:\\x"
         );
         let text = json(&"a\u{1b}\u{9b}\u{202e}ö\u{1f48a}\n").expect("a string is JSON");
         assert_eq!(text, "\"a\\u001b\\u009b\\u202eö\u{1f48a}\\n\"\n");

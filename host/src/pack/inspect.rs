@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::limits::Limits;
 use super::measured::Measured;
-use super::preflight::Face;
+use super::preflight::{self, Face};
 use super::{Objection, PackError};
 
 /// What a pack file says of itself and holds.
@@ -133,7 +133,8 @@ pub struct TensorEntry {
 pub fn inspect(path: &Path) -> Result<Inspection, PackError> {
     let file = PackFile::open(path)?;
     let manifest = file.manifest();
-    let judged = Face::read(&file.component(), &Limits::default().code);
+    let limits = Limits::default().code;
+    let judged = preflight::component(&file, &limits).and_then(|code| Face::read(&code, &limits));
     let refused = match &judged {
         Ok(face) => face.check(manifest).err(),
         Err(objection) => Some(objection.clone()),

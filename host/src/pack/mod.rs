@@ -44,6 +44,7 @@ use wasmtime::component::InstancePre;
 
 use bindings::exports::modularbase::pack as exported;
 use guest::Guest;
+use preflight::Judged;
 use state::{Building, Loader, State};
 
 use crate::plan::{Catalog, Network, Plan, Weight};
@@ -117,17 +118,18 @@ impl Pack {
     /// # Errors
     /// When preflight objects, when the code does not compile.
     pub fn from_file(file: PackFile, sandbox: &Sandbox) -> Result<Self, PackError> {
-        let manifest = file.manifest();
-        let who: Arc<str> = format!("pack `{}` {}", manifest.id, manifest.version).into();
-        let component = file.component();
-        let limits = sandbox.limits();
-        let face = Face::read(&component, &limits.code)
-            .and_then(|face| face.check(manifest).map(|()| face))
-            .and_then(|face| asked(manifest, limits).map(|()| face))
-            .map_err(|objection| PackError::Preflight {
-                who: who.to_string(),
+        let judged =
+            Judged::of(&file, sandbox.limits()).map_err(|objection| PackError::Preflight {
+                who: who(&file).to_string(),
                 objection,
             })?;
+        Self::compile(file, judged, sandbox)
+    }
+
+    /// Compiles what was let in.
+    fn compile(file: PackFile, judged: Judged, sandbox: &Sandbox) -> Result<Self, PackError> {
+        let Judged { face, component } = judged;
+        let who = who(&file);
         let failed = |error: wasmtime::Error| PackError::Compile {
             who: who.to_string(),
             reason: log::escaped(&format!("{error:#}")),
@@ -357,18 +359,10 @@ impl Exports {
     }
 }
 
-/// Judges what the manifest asks for.
-fn asked(manifest: &Manifest, limits: &Limits) -> Result<(), Objection> {
-    match manifest.limits.memory {
-        Some(asked) if asked > limits.memory_bytes as u64 => Err(Objection {
-            reason: format!(
-                "it asks for {asked} bytes of memory, this host gives at most {}",
-                limits.memory_bytes
-            ),
-            hint: None,
-        }),
-        _ => Ok(()),
-    }
+/// A pack's id and version, as messages begin.
+fn who(file: &PackFile) -> Arc<str> {
+    let manifest = file.manifest();
+    format!("pack `{}` {}", manifest.id, manifest.version).into()
 }
 
 /// The weights of a pack file, where they are mapped.

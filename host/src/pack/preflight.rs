@@ -5,11 +5,11 @@
 
 use std::collections::BTreeSet;
 
-use modularbase_format::{Manifest, Role};
+use modularbase_format::{Manifest, PackFile, Role};
 use wasmparser::{Encoding, Parser, Payload, Validator, WasmFeatures};
 
 use super::effort;
-use super::limits::CodeLimits;
+use super::limits::{CodeLimits, Limits};
 use super::log::escaped;
 
 /// The contract that this host speaks.
@@ -76,6 +76,53 @@ fn object<T>(reason: impl Into<String>, hint: Option<&str>) -> Result<T, Objecti
     })
 }
 
+/// A pack's code, let in.
+pub(super) struct Judged {
+    pub(super) face: Face,
+    pub(super) component: Vec<u8>,
+}
+
+impl Judged {
+    /// Judges a pack file: its code, and what its manifest says and asks for.
+    ///
+    /// # Errors
+    /// When something does not fit.
+    pub(super) fn of(file: &PackFile, limits: &Limits) -> Result<Self, Objection> {
+        let component = component(file, &limits.code)?;
+        let face = Face::read(&component, &limits.code)?;
+        face.check(file.manifest())?;
+        match file.manifest().limits.memory {
+            Some(asked) if asked > limits.memory_bytes as u64 => {
+                let most = limits.memory_bytes;
+                let reason =
+                    format!("it asks for {asked} bytes of memory, this host gives at most {most}");
+                object(reason, None)
+            }
+            _ => Ok(Self { face, component }),
+        }
+    }
+}
+
+/// The component of a pack file, copied out of it once it is known not to be too large.
+///
+/// # Errors
+/// When it is.
+pub(super) fn component(file: &PackFile, limits: &CodeLimits) -> Result<Vec<u8>, Objection> {
+    refuse_large(file.code_len(), limits)?;
+    Ok(file.component())
+}
+
+fn refuse_large(code_bytes: usize, limits: &CodeLimits) -> Result<(), Objection> {
+    let most = limits.bytes;
+    if code_bytes > most {
+        return object(
+            format!("the code has {code_bytes} bytes, expected at most {most}"),
+            Some("data belongs into the weights, which have no such limit"),
+        );
+    }
+    Ok(())
+}
+
 impl Face {
     /// Reads a component and judges it.
     ///
@@ -83,13 +130,7 @@ impl Face {
     /// When it is too large, is not valid, or wants what no pack gets.
     pub fn read(component: &[u8], limits: &CodeLimits) -> Result<Self, Objection> {
         let code_bytes = component.len();
-        if code_bytes > limits.bytes {
-            let most = limits.bytes;
-            return object(
-                format!("the code has {code_bytes} bytes, expected at most {most}"),
-                Some("data belongs into the weights, which have no such limit"),
-            );
-        }
+        refuse_large(code_bytes, limits)?;
         let mut face = Face {
             code_bytes,
             ..Face::default()
@@ -296,4 +337,28 @@ fn ours(name: &str, verb: &str, known: &[&str]) -> Result<String, Objection> {
         );
     }
     Ok(interface.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use modularbase_format::PackWriter;
+
+    use super::*;
+
+    #[test]
+    fn a_component_is_measured_before_it_is_copied() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let manifest = "id = \"a\"\nname = \"A\"\nversion = \"0.1.0\"\ndescription = \"A.\"\n\
+                        license = \"MIT\"\nauthors = [\"A\"]\nroles = [\"expert\"]\n\
+                        contract = \"0.1.0\"\nbase.width = 8\n";
+        let code = b"\0asm\x0d\0\x01\0";
+        let pack = PackWriter::new(code, manifest).write(&dir.path().join("a.wasm"));
+        let pack = pack.expect("a pack");
+        let mut limits = Limits::default().code;
+        limits.bytes = 8;
+        assert_eq!(component(&pack, &limits).as_deref(), Ok(&code[..]));
+        limits.bytes = 7;
+        let refused = component(&pack, &limits).expect_err("it is too large");
+        assert_eq!(refused.reason, "the code has 8 bytes, expected at most 7");
+    }
 }

@@ -4,7 +4,7 @@
 //! of the bytes that are left, and the place that errors name.
 
 use super::value::{Array, Value, ValueKind};
-use super::{DEPTH_LIMIT, GgufError, TEXT_LIMIT, VALUES_LIMIT};
+use super::{DEPTH_LIMIT, GgufError, TEXT_LIMIT};
 use crate::quote::quote;
 
 /// What is being read, for messages; spelled out only when there is something to say.
@@ -34,17 +34,18 @@ pub(super) struct Cursor<'a> {
     pub(super) at: usize,
     pub(super) file: &'a str,
     pub(super) place: Place<'a>,
-    values_left: u64,
+    /// Values in arrays that may still come, in this file and in those that are read with it.
+    values_left: &'a mut u64,
 }
 
 impl<'a> Cursor<'a> {
-    pub(super) fn new(bytes: &'a [u8], file: &'a str) -> Self {
+    pub(super) fn new(bytes: &'a [u8], file: &'a str, values_left: &'a mut u64) -> Self {
         Self {
             bytes,
             at: 0,
             file,
             place: Place::Header,
-            values_left: VALUES_LIMIT,
+            values_left,
         }
     }
 
@@ -103,8 +104,8 @@ impl<'a> Cursor<'a> {
             return Err(self.unsound("depth of arrays", self.at, depth, expected));
         }
         let kind = self.kind()?;
-        let count = self.count("array length", self.values_left, kind.least_bytes())?;
-        self.values_left -= count as u64;
+        let count = self.count("array length", *self.values_left, kind.least_bytes())?;
+        *self.values_left -= count as u64;
         let mut values = Vec::with_capacity(count);
         for _ in 0..count {
             values.push(self.value(kind, depth)?);

@@ -54,9 +54,9 @@ const KEYS_LIMIT: u64 = 1 << 16;
 /// Tensors in one file; the largest known models have some thousands.
 const TENSORS_LIMIT: u64 = 1 << 18;
 
-/// Values in all arrays of a file together. A vocabulary of 256K tokens takes about a million; a
+/// Values in all arrays of a file together, a pack with all its weights being one file. A vocabulary of 256K tokens takes about a million; a
 /// value takes more in memory than in the file, so the file's length alone is no bound.
-const VALUES_LIMIT: u64 = 1 << 22;
+pub(crate) const VALUES_LIMIT: u64 = 1 << 22;
 
 /// The longest text: embedded tokenizers run to some ten megabytes.
 const TEXT_LIMIT: usize = 256 << 20;
@@ -80,7 +80,17 @@ impl Gguf {
     /// When the bytes are no sound GGUF file of version 2 or 3, or a tensor is of a type that no
     /// executor knows.
     pub fn parse(bytes: &[u8], name: &str) -> Result<Self, GgufError> {
-        reader::parse(bytes, name)
+        Self::parse_within(bytes, name, &mut { VALUES_LIMIT })
+    }
+
+    /// Reads one of several files that come together: what their arrays hold is counted off
+    /// `values_left`, so that many files are not worth more memory than one.
+    pub(crate) fn parse_within(
+        bytes: &[u8],
+        name: &str,
+        values_left: &mut u64,
+    ) -> Result<Self, GgufError> {
+        reader::parse(bytes, name, values_left)
     }
 
     /// The version of the format.

@@ -25,8 +25,8 @@ const LEAST_KEY_BYTES: u64 = 8 + 4 + 1;
 /// The fewest bytes of a tensor entry: an empty string, dims, one dim, type, offset.
 const LEAST_TENSOR_BYTES: u64 = 8 + 4 + 8 + 4 + 8;
 
-pub(super) fn parse(bytes: &[u8], file: &str) -> Result<Gguf, GgufError> {
-    let mut cursor = Cursor::new(bytes, file);
+pub(super) fn parse(bytes: &[u8], file: &str, values_left: &mut u64) -> Result<Gguf, GgufError> {
+    let mut cursor = Cursor::new(bytes, file, values_left);
     let version = cursor.magic_and_version()?;
     let tensor_count = cursor.count("tensor count", TENSORS_LIMIT, LEAST_TENSOR_BYTES)?;
     let key_count = cursor.count("key count", KEYS_LIMIT, LEAST_KEY_BYTES)?;
@@ -243,6 +243,10 @@ mod tests {
         out.extend(kind.to_le_bytes());
         out.extend(offset.to_le_bytes());
         out
+    }
+
+    fn parse(bytes: &[u8], file: &str) -> Result<Gguf, GgufError> {
+        Gguf::parse(bytes, file)
     }
 
     fn refusal(bytes: &[u8]) -> String {

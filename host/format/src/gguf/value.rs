@@ -130,34 +130,12 @@ impl Value {
         }
     }
 
-    /// The number of either float.
-    pub fn as_f64(&self) -> Option<f64> {
-        match *self {
-            Self::F32(n) => Some(n.into()),
-            Self::F64(n) => Some(n),
-            _ => None,
-        }
-    }
-
-    /// The truth of a boolean.
-    pub fn as_bool(&self) -> Option<bool> {
-        match *self {
-            Self::Bool(truth) => Some(truth),
-            _ => None,
-        }
-    }
-
     /// The array, if this is one.
     pub fn as_array(&self) -> Option<&Array> {
         match self {
             Self::Array(array) => Some(array),
             _ => None,
         }
-    }
-
-    /// The texts of an array of strings.
-    pub fn as_strs(&self) -> Option<Vec<&str>> {
-        self.as_array()?.iter().map(Self::as_str).collect()
     }
 }
 
@@ -180,11 +158,6 @@ impl Array {
     /// The kind of every value in it.
     pub fn kind(&self) -> ValueKind {
         self.kind
-    }
-
-    /// The values, in order.
-    pub fn values(&self) -> &[Value] {
-        &self.values
     }
 
     /// Walks over the values.
@@ -249,15 +222,11 @@ mod tests {
         assert_eq!(Value::from(-7i8).as_i64(), Some(-7));
         assert_eq!(Value::from(u64::MAX).as_i64(), None);
         assert_eq!(Value::from(7f32).as_u64(), None);
-        assert_eq!(Value::from(0.5f32).as_f64(), Some(0.5));
     }
 
     #[test]
     fn an_array_is_of_one_kind() {
         assert!(Array::new(ValueKind::U8, vec![Value::U8(1), Value::I8(1)]).is_none());
-        let texts = Value::from(vec!["a", "b"]);
-        assert_eq!(texts.as_strs(), Some(vec!["a", "b"]));
-        assert_eq!(Value::from(vec![1u8]).as_strs(), None);
         let empty = Value::from(Vec::<f32>::new());
         assert_eq!(empty.as_array().unwrap().kind(), ValueKind::F32);
     }

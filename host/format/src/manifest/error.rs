@@ -98,6 +98,19 @@ pub enum ManifestError {
         /// What might stand there.
         expected: Box<str>,
     },
+
+    /// A hyper-parameter of a name that the host answers itself.
+    #[error("{file}:{line}:{column}: key {key} is the host's to answer, expected another name")]
+    Reserved {
+        /// The file, as the caller named it.
+        file: Box<str>,
+        /// Line, from 1.
+        line: usize,
+        /// Column in characters, from 1.
+        column: usize,
+        /// The key with its table, quoted.
+        key: Box<str>,
+    },
 }
 
 impl ManifestError {
@@ -108,6 +121,10 @@ impl ManifestError {
             Self::TooLong { .. } => Some(Hint::new("weights and long texts belong elsewhere")),
             Self::MissingKey { table, .. } if table.is_empty() => Some(Hint::new(
                 "keys of the manifest itself stand above the first `[table]`",
+            )),
+            Self::Reserved { .. } => Some(Hint::new(
+                "packs are told the variant that is loaded; `variants`, above the first \
+                 `[table]`, lists them",
             )),
             _ => None,
         }

@@ -1,7 +1,8 @@
 //! `[model]`: hyper-parameters that the author chooses and the pack's code asks for by name.
 //!
 //! Owns how each is written as text, because that is how the contract hands it over: a float keeps
-//! its point or exponent, a list is joined with `,`, and so no text in a list may hold one.
+//! its point or exponent, a list is joined with `,`, and so no text in a list may hold one. Its keys
+//! are as tame as its values, because they stand in listings and in the weights' metadata.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,6 +11,12 @@ use toml::de::DeValue;
 
 use super::ManifestError;
 use super::table::Field;
+
+/// What the host answers itself when a pack asks for it: the variant that is loaded.
+const RESERVED: &str = "variant";
+
+/// The longest name of a hyper-parameter, in bytes.
+const KEY_LIMIT: usize = 128;
 
 /// A hyper-parameter.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,6 +61,7 @@ pub(super) fn read(
         return Ok(model);
     };
     for (key, field) in field.table()?.fields() {
+        check_key(key, &field)?;
         let value = match field.value() {
             DeValue::Array(_) => {
                 let items = field.list()?;
@@ -68,6 +76,23 @@ pub(super) fn read(
         model.insert(key.to_string(), value);
     }
     Ok(model)
+}
+
+fn check_key(key: &str, field: &Field<'_>) -> Result<(), ManifestError> {
+    if key == RESERVED {
+        return Err(field.reserved());
+    }
+    if key.trim().is_empty() {
+        return Err(field.bad("an empty name", "some text"));
+    }
+    if key.chars().any(char::is_control) {
+        return Err(field.bad("a name with control characters", "one line of plain text"));
+    }
+    if key.len() > KEY_LIMIT {
+        let found = format!("a name of {} bytes", key.len());
+        return Err(field.bad(found, format!("at most {KEY_LIMIT}")));
+    }
+    Ok(())
 }
 
 fn item(field: &Field<'_>) -> Result<ModelValue, ManifestError> {

@@ -462,6 +462,9 @@ memory = "16 MiB""#
             ("", "[model]\na = inf"),
             ("", "[model]\na = 99999999999999999999"),
             ("", "[model]\na = [\"x,y\"]"),
+            ("", "[model]\n\"\" = 1"),
+            ("", "[model]\n\"a\\u001Bb\" = 1"),
+            ("", &*format!("[model]\n{long} = 1")),
         ] {
             let (message, _) = refusal(&with(above, below));
             assert!(message.contains(" is ") && message.len() < 400, "{message}");
@@ -484,6 +487,16 @@ memory = "16 MiB""#
         ] {
             assert!(parse(&with("", "").replacen(from, to, 1)).is_err(), "{to}");
         }
+    }
+
+    #[test]
+    fn the_variant_is_not_the_authors_to_set() {
+        let (message, hint) = refusal(&with("", "[model]\nlayers = 2\nvariant = \"big\""));
+        assert!(
+            message.ends_with("key `model.variant` is the host's to answer, expected another name"),
+            "{message}"
+        );
+        assert!(hint.is_some_and(|it| it.contains("`variants`")));
     }
 
     #[test]

@@ -292,6 +292,16 @@ impl<'t> Field<'t> {
         }
     }
 
+    pub(super) fn reserved(&self) -> ManifestError {
+        let (line, column) = self.place();
+        ManifestError::Reserved {
+            file: self.text.file.into(),
+            line,
+            column,
+            key: quote(&self.path),
+        }
+    }
+
     fn place(&self) -> (usize, usize) {
         self.text.place(self.value.span().start)
     }

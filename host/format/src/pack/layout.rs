@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use super::section::{self, Fault, MANIFEST, PADDING, SIGNATURE, Section, WEIGHTS};
 use super::{PackFileError, WEIGHTS_ALIGNMENT, signature};
 use crate::Digest;
-use crate::gguf::Gguf;
+use crate::gguf::{Gguf, VALUES_LIMIT};
 use crate::manifest::{MANIFEST_LIMIT, Manifest, ManifestError};
 use crate::quote::quote;
 
@@ -45,9 +45,10 @@ impl Layout {
         let manifest = Manifest::parse(&manifest_text, &format!("{}: pack.toml", path.display()))?;
 
         let mut shards = Vec::with_capacity(found.weights.len());
+        let mut values_left = VALUES_LIMIT;
         for (index, range) in found.weights.into_iter().enumerate() {
             let name = format!("{}: weights {index}", path.display());
-            let gguf = Gguf::parse(slice(bytes, &range), &name)?;
+            let gguf = Gguf::parse_within(slice(bytes, &range), &name, &mut values_left)?;
             shards.push((range, gguf));
         }
         refuse_shared_tensors(&shards, path)?;

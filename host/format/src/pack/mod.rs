@@ -62,7 +62,11 @@ impl PackFile {
     /// When the file cannot be mapped, is no component, has sections of ours missing, unknown,
     /// misplaced or unsound, or its signature does not hold.
     pub fn open(path: &Path) -> Result<Self, PackFileError> {
-        Self::check(Arc::new(map(path)?), path)
+        let map = Mapping::open(path).map_err(|source| PackFileError::Io {
+            path: path.to_path_buf(),
+            source,
+        })?;
+        Self::check(Arc::new(map), path)
     }
 
     /// Checks a pack that is in memory; `path` stands in messages only.
@@ -151,6 +155,11 @@ impl PackFile {
         component
     }
 
+    /// The length of [`component`](Self::component), without making it.
+    pub fn code_len(&self) -> usize {
+        section::PREAMBLE.len() + self.code().map(<[u8]>::len).sum::<usize>()
+    }
+
     /// The digest of [`component`](Self::component): packs that share their code share this.
     pub fn code_digest(&self) -> Digest {
         *self.code_digest.get_or_init(|| {
@@ -210,11 +219,4 @@ pub struct Tensor<'a> {
     pub bytes: &'a [u8],
     /// Where its data is in the pack file, and so in [`PackFile::map`].
     pub range: Range<usize>,
-}
-
-fn map(path: &Path) -> Result<Mapping, PackFileError> {
-    Mapping::open(path).map_err(|source| PackFileError::Io {
-        path: path.to_path_buf(),
-        source,
-    })
 }

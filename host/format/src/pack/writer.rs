@@ -6,7 +6,7 @@
 //! publisher is refused, as the reader would refuse the result.
 
 use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use tempfile::NamedTempFile;
 
@@ -25,7 +25,6 @@ pub struct PackWriter<'a> {
 }
 
 enum Weights<'a> {
-    File(PathBuf),
     Bytes(&'a [u8]),
     Writer(GgufWriter<'a>),
 }
@@ -38,12 +37,6 @@ impl<'a> PackWriter<'a> {
             manifest,
             weights: Vec::new(),
         }
-    }
-
-    /// Adds a GGUF file as weights.
-    pub fn weights_file(mut self, path: impl Into<PathBuf>) -> Self {
-        self.weights.push(Weights::File(path.into()));
-        self
     }
 
     /// Adds a GGUF file that is in memory as weights.
@@ -147,12 +140,6 @@ fn put_weights<W: Write>(
         source,
     };
     match weights {
-        Weights::File(path) => {
-            let map = super::map(&path)?;
-            Gguf::parse(&map, &path.display().to_string())?;
-            put_weights_head(out, map.len() as u64, &path)?;
-            out.write_all(&map).map_err(io)
-        }
         Weights::Bytes(bytes) => {
             Gguf::parse(bytes, "weights")?;
             put_weights_head(out, bytes.len() as u64, target)?;

@@ -102,6 +102,7 @@ fn everything_in_a_pack_is_found() {
         pack.component(),
         [COMPONENT, &custom("producers", b"x")].concat()
     );
+    assert_eq!(pack.code_len(), pack.component().len());
     assert_eq!(pack.code_digest(), Digest::of(&pack.component()));
     assert_eq!(pack.digest(), Digest::of(&bytes));
     assert_eq!(pack.signed_by(), None);
@@ -121,6 +122,22 @@ fn everything_in_a_pack_is_found() {
         assert_eq!(shard.start % 64, 0);
         assert_eq!(shard.bytes, &bytes[shard.start..][..shard.bytes.len()]);
     }
+}
+
+#[test]
+fn arrays_in_all_weights_of_a_pack_share_one_limit() {
+    let head = [PREAMBLE, &manifest()].concat();
+    let few = written(&[("k".to_string(), vec![1u8; 8].into())], &[]);
+    // It claims what a file may hold at most; the claim is judged before the bytes are missed.
+    let mut most = b"GGUF\x03\0\0\0".to_vec();
+    most.extend([0, 1, 1u64].map(u64::to_le_bytes).concat());
+    most.extend(b"k\x09\0\0\0\0\0\0\0");
+    most.extend((1u64 << 22).to_le_bytes());
+    assert!(refusal(&add_weights(&head, &most)).contains("bytes are left"));
+    let refused = refusal(&add_weights(&add_weights(&head, &few), &most));
+    let words = "x.wasm: weights 1: key `k`: array length is 4194304";
+    assert!(refused.starts_with(words), "{refused}");
+    assert!(refused.ends_with("expected at most 4194296"), "{refused}");
 }
 
 #[test]
@@ -347,15 +364,12 @@ fn a_pack_cut_or_changed_anywhere_never_panics() {
 #[test]
 fn the_writer_writes_what_the_reader_takes() {
     let dir = tempfile::tempdir().unwrap();
-    let gguf_path = dir.path().join("a.gguf");
-    std::fs::write(&gguf_path, gguf("from-file")).unwrap();
     let in_memory = gguf("from-memory");
     let mut made = GgufWriter::new();
     made.tensor_from("made", &[5], WeightType::F32, |out| out.write_all(&[3; 20]))
         .unwrap();
     let target = dir.path().join("pack.wasm");
     let pack = PackWriter::new(COMPONENT, SAMPLE)
-        .weights_file(&gguf_path)
         .weights_bytes(&in_memory)
         .weights(made)
         .write(&target)
@@ -367,14 +381,11 @@ fn the_writer_writes_what_the_reader_takes() {
         .tensors()
         .map(|tensor| tensor.info.name.clone())
         .collect();
-    assert_eq!(names, ["from-file", "from-memory", "made"]);
+    assert_eq!(names, ["from-memory", "made"]);
     for tensor in pack.tensors() {
         assert_eq!(tensor.range.start % 64, 0);
     }
-    assert_eq!(
-        pack.weight_shards().next().unwrap().bytes,
-        gguf("from-file")
-    );
+    assert_eq!(pack.weight_shards().next().unwrap().bytes, in_memory);
     assert_eq!(pack.digest(), Digest::of(&std::fs::read(&target).unwrap()));
 }
 
@@ -415,10 +426,6 @@ fn a_refused_pack_leaves_the_target_as_it_was() {
         (
             PackWriter::new(COMPONENT, SAMPLE).weights(short),
             "tensor `t`: data is 0 bytes, expected 20 bytes",
-        ),
-        (
-            PackWriter::new(COMPONENT, SAMPLE).weights_file(dir.path().join("none.gguf")),
-            "none.gguf",
         ),
     ] {
         let refused = writer.write(&target).unwrap_err().to_string();

@@ -2,6 +2,10 @@
 //!
 //! Cargo talks to the author through standard error, as always; what it made is read from its
 //! messages and never guessed from names.
+//!
+//! Flags that the author set for the machine's own compiler do not reach the pack's: a pack is
+//! the same whoever builds it, and `-C target-cpu=native` or a linker of the machine's has no
+//! meaning there. What is meant for packs stands in `.cargo/config.toml`, below the target.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -11,13 +15,24 @@ use serde_json::Value;
 
 use super::{BuildError, TARGET};
 
+/// The variables by which flags reach every compiler.
+const FLAGS: [&str; 3] = [
+    "RUSTFLAGS",
+    "CARGO_ENCODED_RUSTFLAGS",
+    "CARGO_BUILD_RUSTFLAGS",
+];
+
 /// Compiles the crate in `folder` and says where its core module is.
 pub(super) fn build(folder: &Path) -> Result<PathBuf, BuildError> {
     let io = |source| BuildError::Io {
         path: folder.to_owned(),
         source,
     };
-    let mut cargo = Command::new("cargo")
+    let mut cargo = Command::new("cargo");
+    for name in FLAGS {
+        cargo.env_remove(name);
+    }
+    let mut cargo = cargo
         .args(["build", "--lib", "--release", "--target", TARGET])
         .arg("--message-format=json-render-diagnostics")
         .current_dir(folder)

@@ -3,7 +3,9 @@
 use std::io;
 use std::path::PathBuf;
 
-use modularbase_format::{GgufError, GgufWriteError, Hint, ManifestError};
+use modularbase_format::{
+    GgufError, GgufWriteError, Hint, ManifestError, PackFileError, SafetensorsError,
+};
 
 use super::toolchain::TARGET;
 use crate::pack::PackError;
@@ -102,13 +104,8 @@ pub enum BuildError {
     #[error(transparent)]
     Gguf(#[from] GgufError),
     /// A weights file that is not sound.
-    #[error("{}: {reason}", .path.display())]
-    Safetensors {
-        /// The file.
-        path: PathBuf,
-        /// What its reader said.
-        reason: String,
-    },
+    #[error(transparent)]
+    Safetensors(#[from] SafetensorsError),
     /// The weights are not those that the pack declares.
     #[error("{}: {reason}{}", .path.display(), more(.others))]
     Unfit {
@@ -129,10 +126,22 @@ pub enum BuildError {
         path: PathBuf,
     },
     /// Made-up weights would take the place of trained ones.
-    #[error("{}: holds trained weights, which seeded ones would replace", .path.display())]
+    #[error("{}: holds trained weights, which made-up ones would replace", .path.display())]
     Trained {
         /// The pack that is there.
         path: PathBuf,
+    },
+    /// The pack would take the place of the file that its weights come from.
+    #[error("{}: is where the weights come from, and the pack would replace it", .path.display())]
+    SourceIsTarget {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The pack would take the place of something that is none.
+    #[error("{source}; the pack would replace it")]
+    NotAPack {
+        /// Why it is none.
+        source: PackFileError,
     },
 }
 
@@ -158,18 +167,25 @@ impl BuildError {
                 "a pack imports nothing but what `modularbase_pack` does; the crate may depend \
                  on one that expects a browser or an operating system"
             }
-            Self::Safetensors { .. } => "the file may be a download that was cut short",
             Self::Unfit { .. } => {
                 "`[model]` in pack.toml says which weights the pack declares, and their shapes"
             }
             Self::Publisher { .. } => "leave `publisher` out while the pack is not signed",
             Self::Trained { .. } => {
-                "keep them with `--weights FILE`, which takes a pack too; or choose another \
-                 `--out`, or remove the file"
+                "to keep them, give the file as `--weights` and choose another `--out`; or remove \
+                 the file"
+            }
+            Self::SourceIsTarget { .. } => {
+                "choose another `--out`; the file holds the only copy of its weights, for all that \
+                 a build can know"
+            }
+            Self::NotAPack { .. } => {
+                "what is there is no pack, so it is left alone: choose another `--out`, or remove it"
             }
             Self::Manifest(error) => return error.hint(),
             Self::Pack(error) => return error.hint(),
             Self::Gguf(error) => return error.hint(),
+            Self::Safetensors(error) => return error.hint(),
             _ => return None,
         };
         Some(Hint::new(text))

@@ -1,12 +1,12 @@
 //! Weights that an author brings: a GGUF file, a safetensors file, or another pack.
 //!
-//! Told apart by how the file begins, not by its name.
+//! Told apart by how the file begins, not by its name. A pack says whether its weights are trained;
+//! of the others that is taken for granted.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use modularbase_format::{Gguf, Mapping, PackFile, WeightType};
-use safetensors::{Dtype, SafeTensors};
+use modularbase_format::{Gguf, Mapping, PackFile, Safetensors, WeightType};
 
 use super::BuildError;
 use crate::pack::PackError;
@@ -14,12 +14,14 @@ use crate::pack::PackError;
 /// An open weights file.
 pub(super) struct Given {
     pub(super) path: PathBuf,
+    /// Whether these are the fruit of training, not of a seed.
+    pub(super) trained: bool,
     kind: Kind,
 }
 
 enum Kind {
     Gguf(Mapping, Box<Gguf>),
-    Safetensors(Mapping),
+    Safetensors(Mapping, Safetensors),
     Pack(Box<PackFile>),
 }
 
@@ -37,13 +39,15 @@ impl Given {
             path: path.to_owned(),
             source,
         })?;
+        let name = path.display().to_string();
         let kind = if map.starts_with(b"GGUF") {
-            let gguf = Gguf::parse(&map, &path.display().to_string())?;
+            let gguf = Gguf::parse(&map, &name)?;
             Kind::Gguf(map, Box::new(gguf))
         } else if map.starts_with(b"\0asm") {
             Kind::Pack(Box::new(PackFile::open(path).map_err(PackError::from)?))
-        } else if map.get(8) == Some(&b'{') {
-            Kind::Safetensors(map)
+        } else if Safetensors::begins(&map) {
+            let header = Safetensors::parse(&map, &name)?;
+            Kind::Safetensors(map, header)
         } else {
             let found = match map.get(..8).unwrap_or(&map) {
                 [] => "nothing".to_owned(),
@@ -54,14 +58,19 @@ impl Given {
                 found,
             });
         };
+        let trained = match &kind {
+            Kind::Pack(file) => file.manifest().trained,
+            Kind::Gguf(..) | Kind::Safetensors(..) => true,
+        };
         Ok(Self {
             path: path.to_owned(),
+            trained,
             kind,
         })
     }
 
     /// Every tensor, by name.
-    pub(super) fn tensors(&self) -> Result<BTreeMap<String, Tensor<'_>>, BuildError> {
+    pub(super) fn tensors(&self) -> BTreeMap<String, Tensor<'_>> {
         match &self.kind {
             Kind::Gguf(map, gguf) => {
                 let tensors = gguf.tensors().iter().map(|info| {
@@ -72,7 +81,7 @@ impl Given {
                     };
                     (info.name.clone(), tensor)
                 });
-                Ok(tensors.collect())
+                tensors.collect()
             }
             Kind::Pack(file) => {
                 let tensors = file.tensors().map(|it| {
@@ -83,33 +92,19 @@ impl Given {
                     };
                     (it.info.name.clone(), tensor)
                 });
-                Ok(tensors.collect())
+                tensors.collect()
             }
-            Kind::Safetensors(map) => {
-                let file =
-                    SafeTensors::deserialize(map).map_err(|error| BuildError::Safetensors {
-                        path: self.path.clone(),
-                        reason: error.to_string(),
-                    })?;
-                let tensors = file.tensors().into_iter().map(|(name, view)| {
+            Kind::Safetensors(map, header) => {
+                let tensors = header.tensors().iter().map(|info| {
                     let tensor = Tensor {
-                        shape: view.shape().to_vec(),
-                        kind: weight_type(view.dtype()),
-                        bytes: view.data(),
+                        shape: info.shape.clone(),
+                        kind: info.kind.clone(),
+                        bytes: map.get(info.range.clone()).unwrap_or_default(),
                     };
-                    (name, tensor)
+                    (info.name.clone(), tensor)
                 });
-                Ok(tensors.collect())
+                tensors.collect()
             }
         }
-    }
-}
-
-fn weight_type(dtype: Dtype) -> Result<WeightType, String> {
-    match dtype {
-        Dtype::F32 => Ok(WeightType::F32),
-        Dtype::F16 => Ok(WeightType::F16),
-        Dtype::BF16 => Ok(WeightType::Bf16),
-        other => Err(format!("{other:?}")),
     }
 }

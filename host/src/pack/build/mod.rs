@@ -33,7 +33,7 @@ use super::{Pack, Sandbox};
 use crate::plan::{Catalog, Weight};
 use crate::roles::Failure;
 use source::read_manifest;
-use target::{keep_what_was_trained, scratch_beside, write};
+use target::{keep_what_counts, scratch_beside, write};
 use weights::Source;
 
 /// The file that a build makes when nobody says another one, beside `pack.toml`.
@@ -93,7 +93,7 @@ pub struct Built {
     pub weight_bytes: u64,
     /// How many numbers its weights have.
     pub parameters: u64,
-    /// Whether its weights were made up.
+    /// Whether this build made its weights up.
     pub seeded: bool,
     /// What its author should know.
     pub warnings: Vec<String>,
@@ -145,7 +145,7 @@ impl<'a> Build<'a> {
     }
 
     /// Takes the weights from a GGUF file, a safetensors file or another pack, instead of making
-    /// them up.
+    /// them up. Never from the file that the new pack would replace.
     pub fn weights(mut self, path: impl Into<PathBuf>) -> Self {
         self.weights = Some(path.into());
         self
@@ -174,22 +174,21 @@ impl<'a> Build<'a> {
     ///
     /// # Errors
     /// When the folder is no pack's crate, cargo is missing or fails, the component is not one
-    /// of a pack, the weights do not fit, or the file cannot be written. The target is then
-    /// what it was.
+    /// of a pack, the weights do not fit, or the file cannot be written. When what is at the
+    /// target is no pack, is where the weights come from, or holds trained weights that made-up
+    /// ones would replace; trained weights do replace older ones. The target is then what it was.
     pub fn start(self) -> Result<Built, BuildError> {
         let (manifest_text, manifest) = read_manifest(&self.folder)?;
         let target = self.target();
-        if self.weights.is_none() {
-            keep_what_was_trained(&target)?;
-        }
         // Tried first, so that a folder that takes no file is found out before cargo works;
-        // dropped again, so that an interrupted cargo leaves nothing there.
+        // dropped again, so that an interrupted cargo, which takes longest, leaves nothing there.
         drop(scratch_beside(&target)?);
         let source = self
             .weights
             .as_deref()
             .map(given::Given::open)
             .transpose()?;
+        keep_what_counts(&target, source.as_ref())?;
         let mut times = BuildTimes::default();
 
         Toolchain::ensure(&self.folder, &self.watch)?;
@@ -216,9 +215,9 @@ impl<'a> Build<'a> {
         (self.watch)(Stage::Weights);
         let begun = Instant::now();
         let seeded = matches!(source, Source::Seeded(_)) && !declared.is_empty();
-        let manifest_text = match seeded {
-            true => set_trained(&manifest_text, "pack.toml", false)?,
-            false => manifest_text,
+        let manifest_text = match source.trained() || declared.is_empty() {
+            true => manifest_text,
+            false => set_trained(&manifest_text, "pack.toml", false)?,
         };
         let (weight_bytes, parameters) = (chosen.bytes(), chosen.parameters());
         let warnings = std::mem::take(&mut chosen.warnings);

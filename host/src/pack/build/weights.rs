@@ -74,6 +74,16 @@ pub(super) fn choose<'a>(
     Ok(chosen)
 }
 
+impl Source<'_> {
+    /// Whether the weights are the fruit of training.
+    pub(super) fn trained(&self) -> bool {
+        match self {
+            Self::Given(given) => given.trained,
+            Self::Seeded(_) => false,
+        }
+    }
+}
+
 impl<'a> Chosen<'a> {
     fn seeded(
         declared: &[Weight],
@@ -105,7 +115,7 @@ impl<'a> Chosen<'a> {
         given: &'a Given,
         wanted: Option<WeightType>,
     ) -> Result<Self, BuildError> {
-        let mut tensors = given.tensors()?;
+        let mut tensors = given.tensors();
         let mut weights = Vec::new();
         let mut faults = Vec::new();
         for weight in declared {
@@ -139,10 +149,14 @@ impl<'a> Chosen<'a> {
                 others: faults.len() - 1,
             });
         }
-        Ok(Self {
-            weights,
-            warnings: unused(&tensors).into_iter().collect(),
-        })
+        let mut warnings: Vec<String> = unused(&tensors).into_iter().collect();
+        if !given.trained && !weights.is_empty() {
+            let path = given.path.display();
+            warnings.push(format!(
+                "{path}: its weights are made up, so the pack is not trained"
+            ));
+        }
+        Ok(Self { weights, warnings })
     }
 
     /// Names, types and shapes, as a pack will find them in its file.

@@ -19,8 +19,8 @@ use modularbase_format::PackFile;
 use serde::Serialize;
 
 use super::build::{Build, BuildTimes, PACK_FILE, Stage};
-use super::preflight::Face;
-use super::{Pack, PackError, Sandbox};
+use super::preflight::{Judged, Objection};
+use super::{Pack, PackError, Sandbox, who};
 use crate::error::Error;
 use crate::roles::Failure;
 use crate::tensor::{Device, Ledger};
@@ -170,15 +170,17 @@ impl<'a> Check<'a> {
         };
         let begun = Instant::now();
         let opened = PackFile::open(&file).map_err(PackError::from)?;
-        let manifest = opened.manifest();
-        let who = format!("pack `{}` {}", manifest.id, manifest.version);
+        let who = who(&opened).to_string();
         let sandbox = Sandbox::default();
-        book.add("sound", begun, sound(&opened, &sandbox));
+        let judged = Judged::of(&opened, sandbox.limits());
+        book.add("sound", begun, sound(&opened, &judged));
         let begun = Instant::now();
-        let compiled = book.all_passed().then(|| Pack::from_file(opened, &sandbox));
+        let compiled = judged
+            .ok()
+            .map(|judged| Pack::compile(opened, judged, &sandbox));
         let pack = match compiled {
             None => {
-                book.skip("compiles", "its code was refused");
+                book.skip("compiles", "it was refused");
                 None
             }
             Some(Err(error)) => {
@@ -326,23 +328,16 @@ impl Book {
     fn skip(&mut self, name: &str, why: &str) {
         self.add(name, Instant::now(), found(Outcome::Skipped, why));
     }
-
-    fn all_passed(&self) -> bool {
-        self.lines.iter().all(|it| it.outcome != Outcome::Failed)
-    }
 }
 
 /// What preflight says of the code, and how large everything is.
-fn sound(file: &PackFile, sandbox: &Sandbox) -> Finding {
-    let manifest = file.manifest();
-    let judged = Face::read(&file.component(), &sandbox.limits().code)
-        .and_then(|face| face.check(manifest).map(|()| face));
+fn sound(file: &PackFile, judged: &Result<Judged, Objection>) -> Finding {
     match judged {
         Err(objection) => Finding {
-            hint: objection.hint,
-            ..failed(objection.reason)
+            hint: objection.hint.clone(),
+            ..failed(&objection.reason)
         },
-        Ok(face) => {
+        Ok(Judged { face, .. }) => {
             let weights: usize = file.weight_shards().map(|it| it.bytes.len()).sum();
             let roles: Vec<String> = face.exports.iter().cloned().collect();
             passed(format!(
