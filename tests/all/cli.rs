@@ -164,12 +164,13 @@ fn a_new_author_makes_builds_tests_and_inspects_a_pack() {
         "row-invariant",
         "cached",
         "identity",
+        "model",
         "limits",
     ] {
         assert_eq!(outcome(name), "passed", "{name}: {report}");
     }
     let said = mbhost(&home, &["pack", "test", "pack.wasm"]).good();
-    assert!(said.ends_with("\n9 passed\n"), "{said}");
+    assert!(said.ends_with("\n10 passed\n"), "{said}");
 
     let shown = mbhost(&home, &["pack", "inspect", "pack.wasm", "--json"]).json();
     assert_eq!(shown["id"], "medical-qa-pack");
@@ -276,7 +277,7 @@ fn a_pack_that_misbehaves_is_told_so_and_the_exit_code_says_it() {
         tested.out
     );
     assert!(
-        tested.out.ends_with("\n3 passed, 1 failed, 5 skipped\n"),
+        tested.out.ends_with("\n4 passed, 1 failed, 5 skipped\n"),
         "{}",
         tested.out
     );

@@ -36,6 +36,7 @@ pub use preflight::{CONTRACT, Face, Objection};
 pub use router::GuestRouter;
 pub use sandbox::Sandbox;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -317,6 +318,7 @@ impl Pack {
             config: Box::new(config),
             loader: onto,
             plans: Vec::new(),
+            asked: BTreeSet::new(),
         }
     }
 }
@@ -330,6 +332,8 @@ pub struct Description {
     pub weights: Vec<Weight>,
     /// Its plans, in the order in which it closed them.
     pub plans: Vec<Arc<Plan>>,
+    /// The hyper-parameters that it asked for.
+    pub asked: BTreeSet<String>,
 }
 
 impl Description {
@@ -338,6 +342,7 @@ impl Description {
             role,
             weights: described.network.weights().to_vec(),
             plans: described.plans,
+            asked: described.asked,
         }
     }
 }

@@ -5,6 +5,7 @@
 //! tensor lives at most as long as the step it was made in; a network is open only while the
 //! `load` that was lent it runs.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -70,6 +71,17 @@ pub struct Building {
     pub(super) loader: Option<Loader>,
     /// Plans closed so far.
     pub(super) plans: Vec<Arc<Plan>>,
+    /// Keys that the guest has asked its configuration for.
+    pub(super) asked: BTreeSet<String>,
+}
+
+impl Building {
+    /// Remembers a key that was asked for. A guest that asks for thousands is not remembered on.
+    pub(super) fn take_down(&mut self, key: String) {
+        if self.asked.len() < 1024 && key.len() <= 128 {
+            self.asked.insert(key);
+        }
+    }
 }
 
 /// A step that is being run.

@@ -7,6 +7,7 @@
 
 mod expert;
 mod hooks;
+mod model;
 mod router;
 mod stirred;
 mod toy;
@@ -208,6 +209,7 @@ impl<'a> Check<'a> {
             if face.exports.contains("router") {
                 router::check(&bench, &mut book);
             }
+            model::check(&bench, &mut book);
             if face.exports.contains("hooks") {
                 hooks::check(&bench, &mut book);
             }

@@ -135,7 +135,12 @@ impl network::HostPlan for State {
 
 impl network::HostNetwork for State {
     fn config(&mut self, _: NetworkResource, key: String) -> wasmtime::Result<Option<String>> {
-        Ok(self.building.as_ref().and_then(|open| (open.config)(&key)))
+        let Some(open) = &mut self.building else {
+            return Ok(None);
+        };
+        let answer = (open.config)(&key);
+        open.take_down(key);
+        Ok(answer)
     }
 
     fn width(&mut self, _: NetworkResource) -> wasmtime::Result<u32> {
