@@ -226,7 +226,7 @@ fn a_build_that_breaks_leaves_what_was_there() {
     assert_eq!(refused.code, Some(1));
     let last = refused.err.lines().last().unwrap_or_default();
     assert!(
-        last.starts_with("error: pack `broken` 0.1.0: `load` panicked: panicked at src/lib.rs:"),
+        last.starts_with("error: pack `broken` 0.1.0: `load` panicked: src/lib.rs:"),
         "{last}"
     );
     assert!(
