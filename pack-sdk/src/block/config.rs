@@ -321,7 +321,7 @@ mod tests {
         );
         refused(
             &[("rope", "spiral")],
-            "configuration `rope` is `spiral`: expected `none`, `halves` or `pairs`",
+            "`[model]`: `rope` is `spiral`: expected `none`, `halves` or `pairs`",
         );
         refused(
             &[("rope-scaling", "ntk")],
