@@ -18,9 +18,24 @@ pub(crate) fn read<T: FromStr<Err: Display>>(lookup: Lookup<'_>, key: &str) -> R
     };
     match text.parse() {
         Ok(value) => Ok(Some(value)),
-        Err(why) => Err(Error::Other(format!(
-            "configuration `{key}` is `{text}`: {why}"
-        ))),
+        Err(why) => {
+            let why = match expected::<T>() {
+                Some(expected) => format!(", expected {expected}"),
+                None => format!(": {why}"),
+            };
+            Err(Error::Other(format!("`[model]`: `{key}` is `{text}`{why}")))
+        }
+    }
+}
+
+/// What a `T` is written as, for the types whose own errors speak of parsing, not of values.
+fn expected<T>() -> Option<&'static str> {
+    match std::any::type_name::<T>() {
+        "u8" | "u16" | "u32" | "u64" | "u128" | "usize" | "i8" | "i16" | "i32" | "i64" | "i128"
+        | "isize" => Some("a whole number"),
+        "f32" | "f64" => Some("a number"),
+        "bool" => Some("true or false"),
+        _ => None,
     }
 }
 
@@ -40,8 +55,20 @@ mod tests {
     #[test]
     fn a_value_that_does_not_parse_is_named_with_its_key_and_text() {
         let error = require::<u32>(&lookup, "heads").map_err(|error| error.to_string());
-        let expected = "configuration `heads` is `four`: invalid digit found in string";
+        let expected = "`[model]`: `heads` is `four`, expected a whole number";
         assert_eq!(error, Err(expected.to_owned()));
+    }
+
+    #[test]
+    fn a_type_says_what_was_expected_or_why_not() {
+        fn why<T: FromStr<Err: Display>>() -> Option<String> {
+            Some(require::<T>(&lookup, "heads").err()?.to_string())
+        }
+        let said = |rest: &str| Some(format!("`[model]`: `heads` is `four`{rest}"));
+        assert_eq!(why::<i64>(), said(", expected a whole number"));
+        assert_eq!(why::<f32>(), said(", expected a number"));
+        assert_eq!(why::<bool>(), said(", expected true or false"));
+        assert_eq!(why::<char>(), said(": too many characters in string"));
     }
 
     #[test]

@@ -217,6 +217,22 @@ impl Face {
         Ok(face)
     }
 
+    /// What an author whose manifest claims a role too many can do, given what is exported.
+    fn exported_instead(&self) -> String {
+        let roles = ["expert", "router"];
+        let roles: Vec<&str> = roles
+            .into_iter()
+            .filter(|role| self.exports.contains(*role))
+            .collect();
+        if roles.is_empty() {
+            return "hooks stand beside a role; call `export_expert!` or `export_router!` too"
+                .to_owned();
+        }
+        let exported: Vec<String> = roles.iter().map(|role| format!("`{role}`")).collect();
+        let exported = exported.join(" and ");
+        format!("its code exports {exported}: write roles = {roles:?} in pack.toml")
+    }
+
     /// Compares the component with what its manifest says of it.
     ///
     /// # Errors
@@ -232,7 +248,7 @@ impl Face {
                 (true, false) => {
                     return object(
                         format!("its manifest says `{name}`, its code exports no {name}"),
-                        None,
+                        Some(&self.exported_instead()),
                     );
                 }
                 (false, true) => {
@@ -360,5 +376,33 @@ mod tests {
         limits.bytes = 7;
         let refused = component(&pack, &limits).expect_err("it is too large");
         assert_eq!(refused.reason, "the code has 8 bytes, expected at most 7");
+    }
+
+    #[test]
+    fn a_role_that_is_not_exported_is_answered_with_what_is() {
+        let hint = |exports: &[&str], roles: &str| {
+            let manifest = format!(
+                "id = \"a\"\nname = \"A\"\nversion = \"0.1.0\"\ndescription = \"A.\"\n\
+                 license = \"MIT\"\nauthors = [\"A\"]\nroles = {roles}\n\
+                 contract = \"0.1.0\"\nbase.width = 8\n"
+            );
+            let dir = tempfile::tempdir().expect("a folder");
+            let pack = PackWriter::new(b"\0asm\x0d\0\x01\0", &manifest);
+            let pack = pack.write(&dir.path().join("a.wasm")).expect("a pack");
+            let face = Face {
+                exports: exports.iter().map(|&name| name.to_owned()).collect(),
+                ..Face::default()
+            };
+            let refused = face.check(pack.manifest()).expect_err("a role is missing");
+            refused.hint.expect("a hint")
+        };
+        assert_eq!(
+            hint(&["hooks", "router"], "[\"expert\"]"),
+            "its code exports `router`: write roles = [\"router\"] in pack.toml"
+        );
+        assert_eq!(
+            hint(&["hooks"], "[\"expert\"]"),
+            "hooks stand beside a role; call `export_expert!` or `export_router!` too"
+        );
     }
 }

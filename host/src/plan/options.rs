@@ -4,6 +4,9 @@ use std::str::FromStr;
 
 use super::PlanError;
 
+/// How alike, as Jaro and Winkler measure it, a known option is before it is suggested.
+const LIKE: f64 = 0.7;
+
 /// The settings of one call. Each is taken once; [`Options::finish`] refuses what is left.
 pub(super) struct Options<'a> {
     call: &'a str,
@@ -97,12 +100,17 @@ impl<'a> Options<'a> {
         let Some((key, _)) = self.given.first() else {
             return Ok(());
         };
+        let likeness = |known: &&&str| strsim::jaro_winkler(key, known);
         let nearest = self
             .known
             .iter()
-            .max_by(|a, b| strsim::jaro(key, a).total_cmp(&strsim::jaro(key, b)));
+            .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
+            .filter(|near| likeness(near) > LIKE);
+        let hint = match (self.call, *key) {
+            ("attend", "causal") => ", `attend` is always causal".to_owned(),
+            _ => nearest.map_or(String::new(), |near| format!(", the nearest is `{near}`")),
+        };
         let (call, key) = (self.call, clip(key));
-        let hint = nearest.map_or(String::new(), |near| format!(", the nearest is `{near}`"));
         Err(PlanError::Shape(format!(
             "{call}: there is no option `{key}`{hint}"
         )))

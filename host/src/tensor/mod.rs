@@ -40,6 +40,16 @@ enum Data {
     Device(candle_core::Tensor),
 }
 
+/// Words for a step that passes another number of inputs than its plan has. A plan keeps the
+/// inputs that its output uses, no others.
+fn miscounted(call: &str, found: usize, expected: usize) -> String {
+    let are = if found == 1 { "input is" } else { "inputs are" };
+    format!(
+        "{call}: {found} {are} given, expected {expected}: each call of `hidden` or `pooled` \
+         that the output uses declares one"
+    )
+}
+
 /// Why a plan was not loaded or a step not run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

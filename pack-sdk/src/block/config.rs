@@ -135,6 +135,18 @@ impl BlockConfig {
                  expected a product below 2^32"
             )));
         }
+        let rope = or(lookup, "rope", Rope::default())?;
+        let rope_dim = read(lookup, "rope-dim")?;
+        if rope != Rope::None && rope_dim.is_none() && head_size % 2 != 0 {
+            let given = match lookup("head-size") {
+                None => format!("`width` {width} over `heads` {heads} gives heads"),
+                Some(_) => "`head-size` gives heads".to_owned(),
+            };
+            return Err(Error::Other(format!(
+                "`[model]`: {given} of {head_size} numbers, expected an even number with `rope`: \
+                 say an even `rope-dim`, or `rope = \"none\"`"
+            )));
+        }
         let adapters = or(lookup, "adapters", width != base_width)?;
         if width != base_width && !adapters {
             return Err(Error::Other(format!(
@@ -151,9 +163,9 @@ impl BlockConfig {
             head_size,
             feed_forward: positive(lookup, "feed-forward", None)?,
             norm_eps: or(lookup, "norm-eps", 1e-5)?,
-            rope: or(lookup, "rope", Rope::default())?,
+            rope,
             rope_base: or(lookup, "rope-base", 10_000.0)?,
-            rope_dim: read(lookup, "rope-dim")?,
+            rope_dim,
             rope_scaling: rope_scaling(lookup)?,
             window: read(lookup, "window")?,
             qkv_bias: or(lookup, "qkv-bias", false)?,
@@ -309,7 +321,7 @@ mod tests {
         );
         refused(
             &[("rope", "spiral")],
-            "configuration `rope` is `spiral`: expected `none`, `halves` or `pairs`",
+            "`[model]`: `rope` is `spiral`: expected `none`, `halves` or `pairs`",
         );
         refused(
             &[("rope-scaling", "ntk")],
@@ -319,6 +331,24 @@ mod tests {
             &[("rope-scaling", "yarn")],
             "configuration `rope-factor` is missing",
         );
+    }
+
+    #[test]
+    fn a_head_that_is_turned_whole_has_an_even_size() {
+        refused(
+            &[("width", "100")],
+            "`[model]`: `width` 100 over `heads` 4 gives heads of 25 numbers, expected an even \
+             number with `rope`: say an even `rope-dim`, or `rope = \"none\"`",
+        );
+        refused(
+            &[("head-size", "25")],
+            "`[model]`: `head-size` gives heads of 25 numbers, expected an even number with \
+             `rope`: say an even `rope-dim`, or `rope = \"none\"`",
+        );
+        for with in [("rope-dim", "24"), ("rope", "none")] {
+            let config = read(&[("width", "100"), with]).expect("nothing odd is turned");
+            assert_eq!(config.head_size, 25);
+        }
     }
 
     #[test]

@@ -111,7 +111,12 @@ pub fn cases() -> Vec<Case> {
         ),
         Case::expert("effort", "log megabytes", Breach, "`forward` "),
         patient("log megabytes", "`forward` passed its deadline"),
-        Case::expert("effort", "panic", Breach, "`forward` panicked: panicked at"),
+        Case::expert(
+            "effort",
+            "panic",
+            Breach,
+            "`forward` panicked: tests/guests/",
+        ),
         Case::expert("effort", "panic while dropping", Breach, "dropped"),
         Case::expert("effort", "panic twice", Breach, "`forward` panicked"),
         Case::expert(

@@ -111,8 +111,8 @@ pub fn cases() -> Vec<Case> {
             Breach,
             "`forward` did not run its stateful plan",
         ),
-        of("no input", Refusal, "run: 0 inputs, expected 1"),
-        of("two inputs", Refusal, "run: 2 inputs, expected 1"),
+        of("no input", Refusal, "run: 0 inputs are given, expected 1"),
+        of("two inputs", Refusal, "run: 2 inputs are given, expected 1"),
         number(
             "infinity",
             Breach,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::plan::Plan;
 use crate::tensor::{
-    Cache, Data, Grant, Ledger, Program, Span, Step, Tensor, TensorError, Weights,
+    Cache, Data, Grant, Ledger, Program, Span, Step, Tensor, TensorError, Weights, miscounted,
 };
 
 use super::Cpu;
@@ -98,7 +98,7 @@ impl CpuProgram {
         let expected = self.plan.inputs();
         if inputs.len() != expected.len() {
             let (found, expected) = (inputs.len(), expected.len());
-            return wrong(format!("run: {found} inputs, expected {expected}"));
+            return wrong(miscounted("run", found, expected));
         }
         let width = self.plan.input_width();
         for (number, (input, kind)) in inputs.iter().zip(expected).enumerate() {

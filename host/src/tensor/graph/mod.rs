@@ -30,7 +30,7 @@ use self::attention::Attending;
 use self::lanes::Lanes;
 use self::ops::Pass;
 use self::weights::Loaded;
-use super::{Data, Grant, Ledger, Program, Step, Tensor, TensorError, Weights};
+use super::{Data, Grant, Ledger, Program, Step, Tensor, TensorError, Weights, miscounted};
 use crate::plan::{Plan, ValueId};
 
 pub(super) use self::place::Place;
@@ -131,7 +131,7 @@ impl Graph {
         let kinds = self.plan.inputs();
         if inputs.len() != kinds.len() {
             let (found, expected) = (inputs.len(), kinds.len());
-            return wrong(format!("step: {found} inputs, expected {expected}"));
+            return wrong(miscounted("step", found, expected));
         }
         for (i, (input, &kind)) in inputs.iter().zip(kinds).enumerate() {
             let found = (input.rows(), input.width());

@@ -334,7 +334,11 @@ fn inputs_that_do_not_fit_are_refused_in_words() {
         other => panic!("{other:?}"),
     };
     let (narrow, short) = (Tensor::new(3, vec![0.0; 6]), Tensor::new(4, vec![0.0; 4]));
-    assert_eq!(refused(&[]), "run: 0 inputs, expected 1");
+    assert_eq!(
+        refused(&[]),
+        "run: 0 inputs are given, expected 1: each call of `hidden` or `pooled` that the output \
+         uses declares one"
+    );
     assert_eq!(
         refused(&[&narrow]),
         "run: input 0 is [2, 3], expected [2, 4]"

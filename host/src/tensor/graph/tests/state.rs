@@ -98,7 +98,11 @@ pub fn what_does_not_fit_is_refused(device: &Device) {
     let error = program
         .run(&step(&[(1, 2, 1)]), &[&row])
         .expect_err("it takes no input");
-    assert_eq!(error.to_string(), "step: 1 inputs, expected 0");
+    assert_eq!(
+        error.to_string(),
+        "step: 1 input is given, expected 0: each call of `hidden` or `pooled` that the output \
+         uses declares one"
+    );
     let plain = build(12, Store::default(), |d| d.net.hidden());
     let error = load(device, &plain).run(&step(&[(1, 2, 1)]), &[&row]);
     assert_eq!(
