@@ -180,6 +180,13 @@ fn a_new_author_makes_builds_tests_and_inspects_a_pack() {
     assert_eq!(shown["measured"][0]["role"], "expert");
     assert_eq!(shown["weights"]["parameters"], built["parameters"]);
     let said = mbhost(&home, &["pack", "inspect", "pack.wasm"]).good();
+    assert_eq!(mbhost(&home, &["pack", "inspect"]).good(), said);
+    let named = mbhost(
+        dir.path(),
+        &["pack", "inspect", "medical-qa-pack", "--json"],
+    )
+    .json();
+    assert_eq!(named["digest"], shown["digest"]);
     for words in [
         "  can          computes on hidden states; writes to the log\n",
         "  trained      no\n",
@@ -380,7 +387,13 @@ fn files_that_are_no_packs_are_refused_by_every_verb() {
              hint: a component becomes a pack with `mbhost pack build`\n",
         );
     }
-    mbhost(dir.path(), &["pack", "inspect", "."]).refused(1, "error: .: not a regular file\n");
+    for arguments in [&["pack", "inspect"][..], &["pack", "inspect", "."]] {
+        mbhost(dir.path(), arguments).refused(
+            1,
+            "error: .: `pack.wasm` is missing\n\
+             hint: `mbhost pack build` makes it; or give a pack file\n",
+        );
+    }
 }
 
 #[test]
@@ -462,7 +475,7 @@ fn arguments_that_are_not_understood_end_with_two() {
         &["pack", "build", "--quantize", "q2_k"][..],
         &["pack", "build", "--seed", "-1"],
         &["pack", "build", "--seed", "1", "--weights", "x"],
-        &["pack", "inspect"],
+        &["pack", "inspect", "a", "b"],
         &["pack", "test", "--memory", "8"],
         &["pack", "init", "x", "--width", "12"],
         &["pack"],
