@@ -126,6 +126,42 @@ fn an_unsound_file_is_refused_at_once_and_in_plain_words() {
     }
 }
 
+/// Names from another world are found, beside those that were expected.
+#[test]
+fn weights_of_other_names_are_shown_beside_the_missing_one() {
+    let dir = folder();
+    let home = fresh(dir.path(), "Named");
+    let floats = |name: &str| {
+        let (data, shape) = (vec![0; 64 * 64 * 4], vec![64, 64]);
+        (name.to_owned(), data, shape)
+    };
+    let names = ["blk.0.attn_q", "norm", "blk.0.attn_q.weights", "x.attn_q"];
+    let tensors: Vec<_> = names.map(floats).into();
+    let views = tensors.iter().map(|(name, data, shape)| {
+        let kind = safetensors::Dtype::F32;
+        let view = safetensors::tensor::TensorView::new(kind, shape.clone(), data);
+        (name, view.expect("a tensor"))
+    });
+    let file = safetensors::serialize(views, None).expect("a file");
+    std::fs::write(home.join("o.safetensors"), file).expect("a file");
+    let unfit = mbhost(&home, &["pack", "build", "--weights", "o.safetensors"]);
+    let last = "error: o.safetensors: weight `blk.0.attn_norm.weight` is missing, expected [64]; \
+                17 more do not fit; not declared, but in the file: `blk.0.attn_q.weights`, \
+                `blk.0.attn_q`, `x.attn_q`\n\
+                hint: `mbhost pack build --out x.wasm` and then `mbhost pack inspect --tensors \
+                x.wasm` lists the names and shapes\n";
+    assert!(unfit.err.ends_with(last), "{}", unfit.err);
+    assert_eq!(unfit.code, Some(1));
+
+    // What the hint says, word by word.
+    mbhost(&home, &["pack", "build", "--out", "x.wasm"]).good();
+    let said = mbhost(&home, &["pack", "inspect", "--tensors", "x.wasm"]).good();
+    assert!(
+        said.contains("F32   [64] blk.0.attn_norm.weight\n"),
+        "{said}"
+    );
+}
+
 #[test]
 fn what_is_typed_goes_before_what_is_exported() {
     let dir = folder();

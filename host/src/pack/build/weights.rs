@@ -26,6 +26,9 @@ const RUN: usize = 1 << 16;
 /// How many names a warning repeats.
 const SHOWN: usize = 3;
 
+/// The longest name that is compared with a missing one.
+const NAME_BYTES: usize = 256;
+
 /// Where weights come from.
 #[derive(Clone, Copy)]
 pub(super) enum Source<'a> {
@@ -129,24 +132,30 @@ impl<'a> Chosen<'a> {
         let is_missing = |name: &&String| weights.iter().all(|it| it.name != **name);
         if let Some(name) = signature.filter(is_missing) {
             match tensors.remove(name) {
-                None => faults.push(format!(
+                None => faults.push(Fault::new(format!(
                     "tensor `{name}` is missing, which pack.toml names as the signature"
-                )),
+                ))),
                 Some(Tensor {
                     kind: Err(kind), ..
                 }) => {
-                    faults.push(format!(
+                    faults.push(Fault::new(format!(
                         "tensor `{name}` is {kind}, expected F32, F16 or BF16"
-                    ));
+                    )));
                 }
                 Some(tensor) => weights.extend(tensor.unchanged(name)),
             }
         }
-        if let Some(reason) = faults.first() {
+        let others = faults.len().saturating_sub(1);
+        if let Some(fault) = faults.into_iter().next() {
             return Err(BuildError::Unfit {
                 path: given.path.clone(),
-                reason: reason.clone(),
-                others: faults.len() - 1,
+                undeclared: match &fault.missing {
+                    Some(name) => nearest(name, &tensors),
+                    None => Vec::new(),
+                },
+                reason: fault.reason,
+                others,
+                hint: fault.hint,
             });
         }
         let mut warnings: Vec<String> = unused(&tensors).into_iter().collect();
@@ -213,33 +222,76 @@ fn stored(shape: &[usize], own: WeightType, wanted: Option<WeightType>) -> Weigh
     }
 }
 
+/// Why a weight does not fit.
+struct Fault {
+    reason: String,
+    hint: Option<&'static str>,
+    /// The weight, when the file has none of its name.
+    missing: Option<String>,
+}
+
+impl Fault {
+    fn new(reason: String) -> Self {
+        Self {
+            reason,
+            hint: None,
+            missing: None,
+        }
+    }
+}
+
+/// The names most like a missing one, the nearest first.
+fn nearest(missing: &str, tensors: &BTreeMap<String, Tensor<'_>>) -> Vec<String> {
+    // What takes a square of their lengths is not done with names that nobody gives.
+    let names = tensors.keys().filter(|it| it.len() <= NAME_BYTES);
+    let mut names: Vec<(usize, &String)> = names
+        .map(|it| (strsim::damerau_levenshtein(missing, it), it))
+        .collect();
+    names.sort();
+    let names = names.into_iter().take(SHOWN);
+    names.map(|(_, it)| crate::pack::log::escaped(it)).collect()
+}
+
 /// A declared weight over the tensor that a file has for it, or why that does not fit.
 fn fit<'a>(
     weight: &Weight,
     tensor: Option<Tensor<'a>>,
     wanted: Option<WeightType>,
-) -> Result<Entry<'a>, String> {
+) -> Result<Entry<'a>, Fault> {
     let Weight { name, shape, .. } = weight;
     let Some(tensor) = tensor else {
-        return Err(format!("weight `{name}` is missing, expected {shape:?}"));
+        return Err(Fault {
+            reason: format!("weight `{name}` is missing, expected {shape:?}"),
+            hint: Some(
+                "`mbhost pack build --out x.wasm` and then `mbhost pack inspect --tensors x.wasm` \
+                 lists the names and shapes",
+            ),
+            missing: Some(name.clone()),
+        });
     };
     let found = &tensor.shape;
     if found != shape {
-        return Err(format!("weight `{name}` is {found:?}, expected {shape:?}"));
+        return Err(Fault {
+            reason: format!("weight `{name}` is {found:?}, expected {shape:?}"),
+            hint: Some(
+                "`[model]` in pack.toml says which weights the pack declares, and their shapes",
+            ),
+            missing: None,
+        });
     }
     let own = match tensor.kind {
         Ok(own) => own,
         Err(kind) => {
-            return Err(format!(
+            return Err(Fault::new(format!(
                 "weight `{name}` is {kind}, expected F32, F16 or BF16"
-            ));
+            )));
         }
     };
     let kind = stored(shape, own, wanted);
     if kind != own && own.block_len() > 1 {
-        return Err(format!(
+        return Err(Fault::new(format!(
             "weight `{name}` is {own} already, expected F32, F16 or BF16 to make {kind} of"
-        ));
+        )));
     }
     Ok(Entry {
         name: name.clone(),
