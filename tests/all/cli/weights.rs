@@ -126,6 +126,22 @@ fn an_unsound_file_is_refused_at_once_and_in_plain_words() {
     }
 }
 
+#[test]
+fn an_expert_that_gives_rows_of_another_width_is_warned_about() {
+    let dir = folder();
+    let home = fresh(dir.path(), "Wide");
+    edit(
+        home.join("src/lib.rs"),
+        "let out = blocks.apply(&hidden)?;",
+        "let out = blocks.apply(&hidden)?;\n        let wide = net.weights().get(\"wide\", &[96, 64], Init::fan_in(64))?;\n        let out = out.linear(&wide)?;",
+    );
+    let built = mbhost(&home, &["pack", "build", "--json"]).json();
+    assert_eq!(
+        built["warnings"],
+        serde_json::json!(["`net.finish` was given a value of width 96, expected the base's 64"])
+    );
+}
+
 /// Names from another world are found, beside those that were expected.
 #[test]
 fn weights_of_other_names_are_shown_beside_the_missing_one() {
