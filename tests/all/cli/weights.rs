@@ -38,6 +38,22 @@ fn weights_come_from_a_seed_or_a_file_and_must_fit() {
         large.err
     );
 
+    edit(
+        home.join("pack.toml"),
+        "\nfeed-forward = 192",
+        "\nfeed-forward = 256",
+    );
+    let some = build(&["--out", "k.wasm", "--quantize", "q4_k", "--json"]).json();
+    assert_eq!(
+        some["warnings"],
+        serde_json::json!(["12 of 14 matrices stay F32: their rows are not whole blocks of 256"])
+    );
+    edit(
+        home.join("pack.toml"),
+        "\nfeed-forward = 256",
+        "\nfeed-forward = 192",
+    );
+
     // Weights of a pack are weights, and made-up ones stay what they are, however often they are
     // packed again; a file of weights counts as trained.
     let trained = |name: &str| {

@@ -66,15 +66,42 @@ pub(super) fn choose<'a>(
         Source::Seeded(seed) => Chosen::seeded(declared, manifest, seed, wanted),
         Source::Given(given) => Chosen::given(declared, manifest, given, wanted)?,
     };
-    if let Some(kind) = wanted
-        && chosen.weights.iter().all(|it| it.kind != kind)
-    {
-        let block = kind.block_len();
-        chosen.warnings.push(format!(
+    if let Some(kind) = wanted {
+        let warning = unchanged(&chosen.weights, kind);
+        chosen.warnings.extend(warning);
+    }
+    Ok(chosen)
+}
+
+/// What did not become the type that was asked for.
+fn unchanged(weights: &[Entry<'_>], kind: WeightType) -> Option<String> {
+    let block = kind.block_len();
+    if weights.iter().all(|it| it.kind != kind) {
+        return Some(format!(
             "no weight became {kind}: that takes matrices with rows of a multiple of {block} numbers"
         ));
     }
-    Ok(chosen)
+    let matrices = weights.iter().filter(|it| it.shape.len() >= 2);
+    let all = matrices.clone().count();
+    let is_odd = |it: &&Entry<'_>| {
+        let row = it.shape.last().copied().unwrap_or(0);
+        it.kind != kind && !row.is_multiple_of(block)
+    };
+    let own: Vec<String> = matrices
+        .filter(is_odd)
+        .map(|it| it.kind.to_string())
+        .collect();
+    let kinds: BTreeSet<&str> = own.iter().map(String::as_str).collect();
+    let kinds = kinds.into_iter().collect::<Vec<_>>().join(" and ");
+    match own.len() {
+        0 => None,
+        1 => Some(format!(
+            "1 of {all} matrices stays {kinds}: its rows are not whole blocks of {block}"
+        )),
+        n => Some(format!(
+            "{n} of {all} matrices stay {kinds}: their rows are not whole blocks of {block}"
+        )),
+    }
 }
 
 impl Source<'_> {
