@@ -149,7 +149,16 @@ fn a_new_author_makes_builds_tests_and_inspects_a_pack() {
     assert!(pack == std::fs::read(home.join("pack.wasm")).expect("the pack"));
     println!("{lines} lines of code; first build {first:.1?}, rebuild {second:.1?}");
 
-    let report = mbhost(&home, &["pack", "test", "--json"]).json();
+    let tested = mbhost(&home, &["pack", "test", "--json"]);
+    assert!(
+        tested.err.ends_with(
+            "hint: the code was tested with made-up weights; `mbhost pack test pack.wasm` tests \
+             the pack that was built\n"
+        ),
+        "{}",
+        tested.err
+    );
+    let report = tested.json();
     let outcome = |name: &str| {
         let checks = report["checks"].as_array().expect("checks").iter();
         let mut found = checks.filter(|it| it["name"] == name);
@@ -169,7 +178,9 @@ fn a_new_author_makes_builds_tests_and_inspects_a_pack() {
     ] {
         assert_eq!(outcome(name), "passed", "{name}: {report}");
     }
-    let said = mbhost(&home, &["pack", "test", "pack.wasm"]).good();
+    let tested = mbhost(&home, &["pack", "test", "pack.wasm"]);
+    assert!(!tested.err.contains("made-up"), "{}", tested.err);
+    let said = tested.good();
     assert!(said.ends_with("\n10 passed\n"), "{said}");
 
     let shown = mbhost(&home, &["pack", "inspect", "pack.wasm", "--json"]).json();
@@ -288,6 +299,7 @@ fn a_pack_that_misbehaves_is_told_so_and_the_exit_code_says_it() {
         "{}",
         tested.out
     );
+    assert!(!tested.err.contains("made-up"), "{}", tested.err);
     assert!(!home.join("pack.wasm").exists());
 }
 
