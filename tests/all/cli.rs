@@ -149,7 +149,16 @@ fn a_new_author_makes_builds_tests_and_inspects_a_pack() {
     assert!(pack == std::fs::read(home.join("pack.wasm")).expect("the pack"));
     println!("{lines} lines of code; first build {first:.1?}, rebuild {second:.1?}");
 
-    let report = mbhost(&home, &["pack", "test", "--json"]).json();
+    let tested = mbhost(&home, &["pack", "test", "--json"]);
+    assert!(
+        tested.err.ends_with(
+            "hint: the code was tested with made-up weights; `mbhost pack test pack.wasm` tests \
+             the pack that was built\n"
+        ),
+        "{}",
+        tested.err
+    );
+    let report = tested.json();
     let outcome = |name: &str| {
         let checks = report["checks"].as_array().expect("checks").iter();
         let mut found = checks.filter(|it| it["name"] == name);
@@ -169,7 +178,9 @@ fn a_new_author_makes_builds_tests_and_inspects_a_pack() {
     ] {
         assert_eq!(outcome(name), "passed", "{name}: {report}");
     }
-    let said = mbhost(&home, &["pack", "test", "pack.wasm"]).good();
+    let tested = mbhost(&home, &["pack", "test", "pack.wasm"]);
+    assert!(!tested.err.contains("made-up"), "{}", tested.err);
+    let said = tested.good();
     assert!(said.ends_with("\n10 passed\n"), "{said}");
 
     let shown = mbhost(&home, &["pack", "inspect", "pack.wasm", "--json"]).json();
@@ -180,6 +191,13 @@ fn a_new_author_makes_builds_tests_and_inspects_a_pack() {
     assert_eq!(shown["measured"][0]["role"], "expert");
     assert_eq!(shown["weights"]["parameters"], built["parameters"]);
     let said = mbhost(&home, &["pack", "inspect", "pack.wasm"]).good();
+    assert_eq!(mbhost(&home, &["pack", "inspect"]).good(), said);
+    let named = mbhost(
+        dir.path(),
+        &["pack", "inspect", "medical-qa-pack", "--json"],
+    )
+    .json();
+    assert_eq!(named["digest"], shown["digest"]);
     for words in [
         "  can          computes on hidden states; writes to the log\n",
         "  trained      no\n",
@@ -281,6 +299,7 @@ fn a_pack_that_misbehaves_is_told_so_and_the_exit_code_says_it() {
         "{}",
         tested.out
     );
+    assert!(!tested.err.contains("made-up"), "{}", tested.err);
     assert!(!home.join("pack.wasm").exists());
 }
 
@@ -380,7 +399,13 @@ fn files_that_are_no_packs_are_refused_by_every_verb() {
              hint: a component becomes a pack with `mbhost pack build`\n",
         );
     }
-    mbhost(dir.path(), &["pack", "inspect", "."]).refused(1, "error: .: not a regular file\n");
+    for arguments in [&["pack", "inspect"][..], &["pack", "inspect", "."]] {
+        mbhost(dir.path(), arguments).refused(
+            1,
+            "error: .: `pack.wasm` is missing\n\
+             hint: `mbhost pack build` makes it; or give a pack file\n",
+        );
+    }
 }
 
 #[test]
@@ -462,7 +487,7 @@ fn arguments_that_are_not_understood_end_with_two() {
         &["pack", "build", "--quantize", "q2_k"][..],
         &["pack", "build", "--seed", "-1"],
         &["pack", "build", "--seed", "1", "--weights", "x"],
-        &["pack", "inspect"],
+        &["pack", "inspect", "a", "b"],
         &["pack", "test", "--memory", "8"],
         &["pack", "init", "x", "--width", "12"],
         &["pack"],

@@ -38,6 +38,22 @@ fn weights_come_from_a_seed_or_a_file_and_must_fit() {
         large.err
     );
 
+    edit(
+        home.join("pack.toml"),
+        "\nfeed-forward = 192",
+        "\nfeed-forward = 256",
+    );
+    let some = build(&["--out", "k.wasm", "--quantize", "q4_k", "--json"]).json();
+    assert_eq!(
+        some["warnings"],
+        serde_json::json!(["12 of 14 matrices stay F32: their rows are not whole blocks of 256"])
+    );
+    edit(
+        home.join("pack.toml"),
+        "\nfeed-forward = 256",
+        "\nfeed-forward = 192",
+    );
+
     // Weights of a pack are weights, and made-up ones stay what they are, however often they are
     // packed again; a file of weights counts as trained.
     let trained = |name: &str| {
@@ -124,6 +140,58 @@ fn an_unsound_file_is_refused_at_once_and_in_plain_words() {
         assert!(lines[1].starts_with("hint: "), "{said}");
         assert!(!said.contains(['\u{1b}', '\u{202e}']), "{said:?}");
     }
+}
+
+#[test]
+fn an_expert_that_gives_rows_of_another_width_is_warned_about() {
+    let dir = folder();
+    let home = fresh(dir.path(), "Wide");
+    edit(
+        home.join("src/lib.rs"),
+        "let out = blocks.apply(&hidden)?;",
+        "let out = blocks.apply(&hidden)?;\n        let wide = net.weights().get(\"wide\", &[96, 64], Init::fan_in(64))?;\n        let out = out.linear(&wide)?;",
+    );
+    let built = mbhost(&home, &["pack", "build", "--json"]).json();
+    assert_eq!(
+        built["warnings"],
+        serde_json::json!(["`net.finish` was given a value of width 96, expected the base's 64"])
+    );
+}
+
+/// Names from another world are found, beside those that were expected.
+#[test]
+fn weights_of_other_names_are_shown_beside_the_missing_one() {
+    let dir = folder();
+    let home = fresh(dir.path(), "Named");
+    let floats = |name: &str| {
+        let (data, shape) = (vec![0; 64 * 64 * 4], vec![64, 64]);
+        (name.to_owned(), data, shape)
+    };
+    let names = ["blk.0.attn_q", "norm", "blk.0.attn_q.weights", "x.attn_q"];
+    let tensors: Vec<_> = names.map(floats).into();
+    let views = tensors.iter().map(|(name, data, shape)| {
+        let kind = safetensors::Dtype::F32;
+        let view = safetensors::tensor::TensorView::new(kind, shape.clone(), data);
+        (name, view.expect("a tensor"))
+    });
+    let file = safetensors::serialize(views, None).expect("a file");
+    std::fs::write(home.join("o.safetensors"), file).expect("a file");
+    let unfit = mbhost(&home, &["pack", "build", "--weights", "o.safetensors"]);
+    let last = "error: o.safetensors: weight `blk.0.attn_norm.weight` is missing, expected [64]; \
+                17 more do not fit; not declared, but in the file: `blk.0.attn_q.weights`, \
+                `blk.0.attn_q`, `x.attn_q`\n\
+                hint: `mbhost pack build --out x.wasm` and then `mbhost pack inspect --tensors \
+                x.wasm` lists the names and shapes\n";
+    assert!(unfit.err.ends_with(last), "{}", unfit.err);
+    assert_eq!(unfit.code, Some(1));
+
+    // What the hint says, word by word.
+    mbhost(&home, &["pack", "build", "--out", "x.wasm"]).good();
+    let said = mbhost(&home, &["pack", "inspect", "--tensors", "x.wasm"]).good();
+    assert!(
+        said.contains("F32   [64] blk.0.attn_norm.weight\n"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! `mbhost pack inspect`: what a pack file is and holds. Runs nothing of it.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use modularbase::pack::PACK_FILE;
 use modularbase::{Code, Error, Inspection, Measured, inspect};
 
 use crate::cli::Failed;
@@ -11,8 +12,9 @@ use crate::cli::output::{Format, bytes, number, shown};
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The pack file
-    file: PathBuf,
+    /// A pack file, or a crate's folder, whose `pack.wasm` is taken
+    #[arg(default_value = ".")]
+    path: PathBuf,
     /// List every weight
     #[arg(long, env = "MBHOST_TENSORS", hide_env_values = true, value_parser = clap::builder::FalseyValueParser::new())]
     tensors: bool,
@@ -21,11 +23,27 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode, Failed> {
-    let pack = inspect(&arguments.file).map_err(Error::from)?;
+    let file = pack_of(&arguments.path)?;
+    let pack = inspect(&file).map_err(Error::from)?;
     arguments
         .format
         .print(&pack, || text(&pack, arguments.tensors))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The pack file that a path means: itself, or the one that a build leaves in a folder.
+fn pack_of(path: &Path) -> Result<PathBuf, Failed> {
+    if !path.is_dir() {
+        return Ok(path.to_owned());
+    }
+    let file = super::pack_in(path);
+    match file.exists() {
+        true => Ok(file),
+        false => Err(
+            Failed::new(format!("{}: `{PACK_FILE}` is missing", path.display()))
+                .hint("`mbhost pack build` makes it; or give a pack file"),
+        ),
+    }
 }
 
 /// Lines of a name and what it is, the names aligned.

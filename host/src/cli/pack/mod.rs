@@ -7,9 +7,11 @@ mod inspect;
 mod template;
 mod test;
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Subcommand;
+use modularbase::pack::PACK_FILE;
 
 use super::Failed;
 
@@ -35,5 +37,13 @@ impl Verb {
             Self::Test(arguments) => test::run(arguments),
             Self::Inspect(arguments) => inspect::run(&arguments),
         }
+    }
+}
+
+/// Where a build of the crate in `folder` leaves its pack.
+fn pack_in(folder: &Path) -> PathBuf {
+    match folder == Path::new(".") {
+        true => PathBuf::from(PACK_FILE),
+        false => folder.join(PACK_FILE),
     }
 }

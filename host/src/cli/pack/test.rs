@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use modularbase::{Check, Line, Outcome, Report};
+use modularbase_format::PackFile;
 
 use crate::cli::Failed;
-use crate::cli::output::{Format, shown, time};
+use crate::cli::output::{Format, note, shown, time};
 use crate::cli::progress::Progress;
 
 #[derive(Debug, clap::Args)]
@@ -23,13 +24,23 @@ pub struct Arguments {
 
 pub fn run(arguments: Arguments) -> Result<ExitCode, Failed> {
     let progress = Progress::default();
-    let report = Check::new(arguments.path)
+    let report = Check::new(&arguments.path)
         .memory(arguments.memory)
         .watch(|stage| progress.show(stage))
         .start();
     drop(progress);
     let report = report?;
     arguments.format.print(&report, || text(&report))?;
+    if arguments.path.is_dir() {
+        let built = super::pack_in(&arguments.path);
+        if PackFile::open(&built).is_ok() {
+            note(&format!(
+                "hint: the code was tested with made-up weights; `mbhost pack test {}` tests the \
+                 pack that was built",
+                built.display()
+            ));
+        }
+    }
     Ok(match report.is_good() {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,

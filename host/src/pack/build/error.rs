@@ -107,7 +107,7 @@ pub enum BuildError {
     #[error(transparent)]
     Safetensors(#[from] SafetensorsError),
     /// The weights are not those that the pack declares.
-    #[error("{}: {reason}{}", .path.display(), more(.others))]
+    #[error("{}: {reason}{}{}", .path.display(), more(.others), besides(.undeclared))]
     Unfit {
         /// The weights file.
         path: PathBuf,
@@ -115,6 +115,10 @@ pub enum BuildError {
         reason: String,
         /// How many more do not.
         others: usize,
+        /// When the first is missing: what the file has and nobody declared, the nearest first.
+        undeclared: Vec<String>,
+        /// What helps with the first.
+        hint: Option<&'static str>,
     },
     /// The weights cannot be written.
     #[error(transparent)]
@@ -167,9 +171,7 @@ impl BuildError {
                 "a pack imports nothing but what `modularbase_pack` does; the crate may depend \
                  on one that expects a browser or an operating system"
             }
-            Self::Unfit { .. } => {
-                "`[model]` in pack.toml says which weights the pack declares, and their shapes"
-            }
+            Self::Unfit { hint, .. } => (*hint)?,
             Self::Publisher { .. } => "leave `publisher` out while the pack is not signed",
             Self::Trained { .. } => {
                 "to keep them, give the file as `--weights` and choose another `--out`; or remove \
@@ -204,5 +206,16 @@ fn more(others: &usize) -> String {
         0 => String::new(),
         1 => "; one more does not fit".to_owned(),
         n => format!("; {n} more do not fit"),
+    }
+}
+
+fn besides(names: &[String]) -> String {
+    match names {
+        [] => String::new(),
+        names => {
+            let names: Vec<String> = names.iter().map(|it| format!("`{it}`")).collect();
+            let names = names.join(", ");
+            format!("; not declared, but in the file: {names}")
+        }
     }
 }

@@ -29,7 +29,7 @@ use modularbase_format::{Manifest, PackWriter, Role, WeightType};
 use serde::Serialize;
 
 use super::measured::{Measured, measure, variants};
-use super::{Pack, Sandbox};
+use super::{Description, Pack, Sandbox};
 use crate::plan::{Catalog, Weight};
 use crate::roles::Failure;
 use source::read_manifest;
@@ -209,7 +209,8 @@ impl<'a> Build<'a> {
             None => Source::Seeded(self.seed),
         };
         let mut chosen = weights::choose(&declared, &manifest, source, self.quantize)?;
-        let measured = measured(&pack, &manifest, chosen.catalog())?;
+        let mut warnings = std::mem::take(&mut chosen.warnings);
+        let measured = measured(&pack, &manifest, chosen.catalog(), &mut warnings)?;
         times.describe = begun.elapsed();
 
         (self.watch)(Stage::Weights);
@@ -220,7 +221,6 @@ impl<'a> Build<'a> {
             false => set_trained(&manifest_text, "pack.toml", false)?,
         };
         let (weight_bytes, parameters) = (chosen.bytes(), chosen.parameters());
-        let warnings = std::mem::take(&mut chosen.warnings);
         let new = scratch.path().join(PACK_FILE);
         let mut writer = PackWriter::new(&component, &manifest_text);
         for shard in chosen.shards(&manifest, &measured)? {
@@ -301,10 +301,16 @@ fn declared(pack: &Pack, manifest: &Manifest) -> Result<Vec<Weight>, BuildError>
     Ok(declared)
 }
 
-fn measured(pack: &Pack, manifest: &Manifest, catalog: Catalog) -> Result<Vec<Measured>, Failure> {
+fn measured(
+    pack: &Pack,
+    manifest: &Manifest,
+    catalog: Catalog,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<Measured>, Failure> {
     let mut all = Vec::new();
     for variant in variants(manifest) {
         for description in pack.describe_over(variant, &catalog)? {
+            warnings.extend(odd_width(&description).filter(|it| !warnings.contains(it)));
             // Variants are an expert's; a router has none.
             if variant.is_none() || description.role == Role::Expert {
                 all.push(measure(&description, variant));
@@ -312,6 +318,18 @@ fn measured(pack: &Pack, manifest: &Manifest, catalog: Catalog) -> Result<Vec<Me
         }
     }
     Ok(all)
+}
+
+/// What is odd about an expert whose only plan gives rows that are no hidden states. Of several
+/// plans any may feed another.
+fn odd_width(description: &Description) -> Option<String> {
+    let [plan] = description.plans.as_slice() else {
+        return None;
+    };
+    let (found, expected) = (plan.output_node().width, plan.input_width());
+    (description.role == Role::Expert && found != expected).then(|| {
+        format!("`net.finish` was given a value of width {found}, expected the base's {expected}")
+    })
 }
 
 /// A time as listings have it, in milliseconds to the microsecond.

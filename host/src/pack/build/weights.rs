@@ -26,6 +26,9 @@ const RUN: usize = 1 << 16;
 /// How many names a warning repeats.
 const SHOWN: usize = 3;
 
+/// The longest name that is compared with a missing one.
+const NAME_BYTES: usize = 256;
+
 /// Where weights come from.
 #[derive(Clone, Copy)]
 pub(super) enum Source<'a> {
@@ -63,15 +66,42 @@ pub(super) fn choose<'a>(
         Source::Seeded(seed) => Chosen::seeded(declared, manifest, seed, wanted),
         Source::Given(given) => Chosen::given(declared, manifest, given, wanted)?,
     };
-    if let Some(kind) = wanted
-        && chosen.weights.iter().all(|it| it.kind != kind)
-    {
-        let block = kind.block_len();
-        chosen.warnings.push(format!(
+    if let Some(kind) = wanted {
+        let warning = unchanged(&chosen.weights, kind);
+        chosen.warnings.extend(warning);
+    }
+    Ok(chosen)
+}
+
+/// What did not become the type that was asked for.
+fn unchanged(weights: &[Entry<'_>], kind: WeightType) -> Option<String> {
+    let block = kind.block_len();
+    if weights.iter().all(|it| it.kind != kind) {
+        return Some(format!(
             "no weight became {kind}: that takes matrices with rows of a multiple of {block} numbers"
         ));
     }
-    Ok(chosen)
+    let matrices = weights.iter().filter(|it| it.shape.len() >= 2);
+    let all = matrices.clone().count();
+    let is_odd = |it: &&Entry<'_>| {
+        let row = it.shape.last().copied().unwrap_or(0);
+        it.kind != kind && !row.is_multiple_of(block)
+    };
+    let own: Vec<String> = matrices
+        .filter(is_odd)
+        .map(|it| it.kind.to_string())
+        .collect();
+    let kinds: BTreeSet<&str> = own.iter().map(String::as_str).collect();
+    let kinds = kinds.into_iter().collect::<Vec<_>>().join(" and ");
+    match own.len() {
+        0 => None,
+        1 => Some(format!(
+            "1 of {all} matrices stays {kinds}: its rows are not whole blocks of {block}"
+        )),
+        n => Some(format!(
+            "{n} of {all} matrices stay {kinds}: their rows are not whole blocks of {block}"
+        )),
+    }
 }
 
 impl Source<'_> {
@@ -129,24 +159,30 @@ impl<'a> Chosen<'a> {
         let is_missing = |name: &&String| weights.iter().all(|it| it.name != **name);
         if let Some(name) = signature.filter(is_missing) {
             match tensors.remove(name) {
-                None => faults.push(format!(
+                None => faults.push(Fault::new(format!(
                     "tensor `{name}` is missing, which pack.toml names as the signature"
-                )),
+                ))),
                 Some(Tensor {
                     kind: Err(kind), ..
                 }) => {
-                    faults.push(format!(
+                    faults.push(Fault::new(format!(
                         "tensor `{name}` is {kind}, expected F32, F16 or BF16"
-                    ));
+                    )));
                 }
                 Some(tensor) => weights.extend(tensor.unchanged(name)),
             }
         }
-        if let Some(reason) = faults.first() {
+        let others = faults.len().saturating_sub(1);
+        if let Some(fault) = faults.into_iter().next() {
             return Err(BuildError::Unfit {
                 path: given.path.clone(),
-                reason: reason.clone(),
-                others: faults.len() - 1,
+                undeclared: match &fault.missing {
+                    Some(name) => nearest(name, &tensors),
+                    None => Vec::new(),
+                },
+                reason: fault.reason,
+                others,
+                hint: fault.hint,
             });
         }
         let mut warnings: Vec<String> = unused(&tensors).into_iter().collect();
@@ -213,33 +249,76 @@ fn stored(shape: &[usize], own: WeightType, wanted: Option<WeightType>) -> Weigh
     }
 }
 
+/// Why a weight does not fit.
+struct Fault {
+    reason: String,
+    hint: Option<&'static str>,
+    /// The weight, when the file has none of its name.
+    missing: Option<String>,
+}
+
+impl Fault {
+    fn new(reason: String) -> Self {
+        Self {
+            reason,
+            hint: None,
+            missing: None,
+        }
+    }
+}
+
+/// The names most like a missing one, the nearest first.
+fn nearest(missing: &str, tensors: &BTreeMap<String, Tensor<'_>>) -> Vec<String> {
+    // What takes a square of their lengths is not done with names that nobody gives.
+    let names = tensors.keys().filter(|it| it.len() <= NAME_BYTES);
+    let mut names: Vec<(usize, &String)> = names
+        .map(|it| (strsim::damerau_levenshtein(missing, it), it))
+        .collect();
+    names.sort();
+    let names = names.into_iter().take(SHOWN);
+    names.map(|(_, it)| crate::pack::log::escaped(it)).collect()
+}
+
 /// A declared weight over the tensor that a file has for it, or why that does not fit.
 fn fit<'a>(
     weight: &Weight,
     tensor: Option<Tensor<'a>>,
     wanted: Option<WeightType>,
-) -> Result<Entry<'a>, String> {
+) -> Result<Entry<'a>, Fault> {
     let Weight { name, shape, .. } = weight;
     let Some(tensor) = tensor else {
-        return Err(format!("weight `{name}` is missing, expected {shape:?}"));
+        return Err(Fault {
+            reason: format!("weight `{name}` is missing, expected {shape:?}"),
+            hint: Some(
+                "`mbhost pack build --out x.wasm` and then `mbhost pack inspect --tensors x.wasm` \
+                 lists the names and shapes",
+            ),
+            missing: Some(name.clone()),
+        });
     };
     let found = &tensor.shape;
     if found != shape {
-        return Err(format!("weight `{name}` is {found:?}, expected {shape:?}"));
+        return Err(Fault {
+            reason: format!("weight `{name}` is {found:?}, expected {shape:?}"),
+            hint: Some(
+                "`[model]` in pack.toml says which weights the pack declares, and their shapes",
+            ),
+            missing: None,
+        });
     }
     let own = match tensor.kind {
         Ok(own) => own,
         Err(kind) => {
-            return Err(format!(
+            return Err(Fault::new(format!(
                 "weight `{name}` is {kind}, expected F32, F16 or BF16"
-            ));
+            )));
         }
     };
     let kind = stored(shape, own, wanted);
     if kind != own && own.block_len() > 1 {
-        return Err(format!(
+        return Err(Fault::new(format!(
             "weight `{name}` is {own} already, expected F32, F16 or BF16 to make {kind} of"
-        ));
+        )));
     }
     Ok(Entry {
         name: name.clone(),
