@@ -82,6 +82,14 @@ fn weights_come_from_a_seed_or_a_file_and_must_fit() {
     std::fs::write(dir.path().join("w.gguf"), weights).expect("a file");
     build(&["--weights", "w.gguf", "--out", "d.wasm"]).good();
     assert!(trained("d.wasm"));
+    let mut odd = weights.to_vec();
+    let first = pack.tensors().next().expect("a tensor");
+    let at = first.bytes.as_ptr() as usize - weights.as_ptr() as usize;
+    odd[at + 8..at + 12].copy_from_slice(&f32::NAN.to_le_bytes());
+    std::fs::write(dir.path().join("nan.gguf"), odd).expect("a file");
+    let nan = build(&["--weights", "nan.gguf", "--out", "d.wasm"]);
+    let last = "error: nan.gguf: weight `blk.0.attn_norm.weight` is not finite at [2]\n";
+    assert!(nan.err.ends_with(last), "{}", nan.err);
     let before = read("d.wasm");
     build(&["--out", "d.wasm"]).refused(1, TRAINED);
     build(&["--weights", "a.wasm", "--out", "d.wasm"]).refused(1, TRAINED);

@@ -314,6 +314,12 @@ fn fit<'a>(
             )));
         }
     };
+    if let Some(at) = first_odd(own, tensor.bytes) {
+        let at = place(at, shape);
+        return Err(Fault::new(format!(
+            "weight `{name}` is not finite at {at:?}"
+        )));
+    }
     let kind = stored(shape, own, wanted);
     if kind != own && own.block_len() > 1 {
         return Err(Fault::new(format!(
@@ -326,6 +332,37 @@ fn fit<'a>(
         kind,
         from: From::Bytes(own, tensor.bytes),
     })
+}
+
+/// Where plain numbers have the first NaN or infinity: an exponent of ones alone.
+fn first_odd(kind: WeightType, bytes: &[u8]) -> Option<usize> {
+    let half = |ones: u16| {
+        let (numbers, _) = bytes.as_chunks();
+        let is_odd = move |it: &[u8; 2]| u16::from_le_bytes(*it) & ones == ones;
+        numbers.iter().position(is_odd)
+    };
+    match kind {
+        WeightType::F32 => {
+            let (numbers, _) = bytes.as_chunks();
+            numbers
+                .iter()
+                .position(|it| !f32::from_le_bytes(*it).is_finite())
+        }
+        WeightType::F16 => half(0x7c00),
+        WeightType::Bf16 => half(0x7f80),
+        _ => None,
+    }
+}
+
+/// The place of a number in a tensor, row by row.
+fn place(mut at: usize, shape: &[usize]) -> Vec<usize> {
+    let mut place: Vec<usize> = Vec::new();
+    for &length in shape.iter().rev() {
+        place.push(at % length.max(1));
+        at /= length.max(1);
+    }
+    place.reverse();
+    place
 }
 
 fn unused(tensors: &BTreeMap<String, Tensor<'_>>) -> Option<String> {
@@ -423,5 +460,49 @@ fn gguf_value(value: &ModelValue) -> Value {
         ModelValue::Boolean(truth) => Value::from(*truth),
         // As the code sees it: lists may hold values of several kinds, GGUF's may not.
         ModelValue::List(_) => Value::from(value.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_that_are_not_finite_are_found_in_their_place() {
+        let numbers = [
+            1.0,
+            f32::MAX,
+            -0.0,
+            f32::MIN_POSITIVE,
+            2.0,
+            f32::NEG_INFINITY,
+        ];
+        let bytes = |count| {
+            let numbers = numbers.iter().take(count);
+            numbers
+                .flat_map(|it: &f32| it.to_le_bytes())
+                .collect::<Vec<u8>>()
+        };
+        assert_eq!(first_odd(WeightType::F32, &bytes(5)), None);
+        assert_eq!(first_odd(WeightType::F32, &bytes(6)), Some(5));
+        assert_eq!(place(5, &[2, 3]), [1, 2]);
+        for (kind, largest, odd) in [
+            (
+                WeightType::F16,
+                half::f16::MAX.to_bits(),
+                half::f16::NAN.to_bits(),
+            ),
+            (
+                WeightType::Bf16,
+                half::bf16::MAX.to_bits(),
+                half::bf16::INFINITY.to_bits(),
+            ),
+        ] {
+            let bytes = [largest, odd].map(u16::to_le_bytes);
+            assert_eq!(first_odd(kind, bytes.as_flattened()), Some(1), "{kind}");
+            let (head, _) = bytes.as_flattened().split_at(2);
+            assert_eq!(first_odd(kind, head), None, "{kind}");
+        }
+        assert_eq!(first_odd(WeightType::Q8_0, &[0xff; 34]), None);
     }
 }
