@@ -1,9 +1,9 @@
 //! The device's door: tensors, weights in place, the ledger, and the executors of plans.
 //!
 //! Only this module names candle. A [`Device`] loads a [`Plan`] over [`Weights`] into a
-//! [`Program`]; a program runs a [`Step`] over rows. What stays true: nothing is allocated on
-//! a device before the [`Ledger`] has granted it; on the CPU a row's bits do not depend on the
-//! other rows of its step.
+//! [`Program`]; a program runs a [`Step`] over rows. What stays true: weights, lanes and a
+//! step's scratch are granted by the [`Ledger`] before they are allocated; on the CPU a row's bits
+//! do not depend on the other rows of its step.
 
 mod cache;
 mod cpu;

@@ -6,7 +6,7 @@
 //!   read, and on nothing else: not on the other rows of the step, not on threads, and not on how
 //!   the sequence was cut into steps, unless the plan asks for it with `mix` or `pool`. Every kernel computes a (row, output) pair alone, in an
 //!   order fixed by the pair's length;
-//! - nothing is allocated before the ledger has granted it;
+//! - weights, lanes and scratch are granted by the ledger before they are allocated;
 //! - a run that fails leaves the lanes as they were.
 //!
 //! | file | question |
