@@ -119,11 +119,7 @@ impl Pack {
     /// # Errors
     /// When preflight objects, when the code does not compile.
     pub fn from_file(file: PackFile, sandbox: &Sandbox) -> Result<Self, PackError> {
-        let judged =
-            Judged::of(&file, sandbox.limits()).map_err(|objection| PackError::Preflight {
-                who: who(&file).to_string(),
-                objection,
-            })?;
+        let judged = sandbox.judged(&file)?;
         Self::compile(file, judged, sandbox)
     }
 
