@@ -9,6 +9,7 @@ pub use modularbase_format::Hint;
 
 use crate::pack::{BuildError, PackError};
 use crate::roles::Failure;
+use crate::store::StoreError;
 use crate::tensor::TensorError;
 
 /// What can go wrong.
@@ -27,6 +28,9 @@ pub enum Error {
     /// A plan was not loaded or not run.
     #[error(transparent)]
     Device(#[from] TensorError),
+    /// The store cannot be read, or was not changed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The system refused.
     #[error("{}: {source}", .path.display())]
     Io {
@@ -46,6 +50,7 @@ impl Error {
         match self {
             Self::Pack(error) => error.hint(),
             Self::Build(error) => error.hint(),
+            Self::Store(error) => error.hint(),
             Self::Role(_) | Self::Device(_) | Self::Io { .. } => None,
         }
     }

@@ -46,6 +46,7 @@ mod error;
 pub mod pack;
 pub mod plan;
 pub mod roles;
+pub mod store;
 pub mod tensor;
 
 pub use error::{Error, Hint, Result};

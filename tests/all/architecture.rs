@@ -11,6 +11,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("tensor", &["plan"]),
     ("roles", &["plan", "tensor"]),
     ("pack", &["roles", "plan", "tensor"]),
+    ("store", &[]),
 ];
 
 /// Crates that only one module may name.
