@@ -29,7 +29,7 @@ pub enum Error {
     /// A plan was not loaded or not run.
     #[error(transparent)]
     Device(#[from] TensorError),
-    /// The store could not be read or changed.
+    /// The store cannot be read, or was not changed.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// A pack was not added, found or removed.

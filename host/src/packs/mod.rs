@@ -155,10 +155,7 @@ impl Packs {
         let used_to_be = change.contents().in_use(&name.id).map(|it| it.version.clone());
         let gone = change.remove(&name.id, name.version.as_ref());
         let now = change.contents().in_use(&name.id).map(|it| it.version.clone());
-        let was_router = was_router && now.is_none();
-        if was_router {
-            change.set_router(None);
-        }
+        let was_router = was_router && change.contents().router().is_none();
         change.commit()?;
         Ok(Removed {
             id: name.id.clone(),
@@ -203,7 +200,7 @@ impl Packs {
             }
             .into());
         }
-        change.set_router(Some(&entry.id));
+        change.set_router(Some(&entry.id))?;
         change.commit()?;
         Ok(Installed::new(
             &entry,
