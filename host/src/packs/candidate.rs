@@ -262,7 +262,9 @@ impl Candidate {
         let contract = &self.inspection.contract;
         let full = |names: &[String]| {
             let names = names.iter();
-            names.map(|it| format!("modularbase:pack/{it}@{contract}")).collect()
+            names
+                .map(|it| format!("modularbase:pack/{it}@{contract}"))
+                .collect()
         };
         let code = self.inspection.code.as_ref();
         code.map_or_else(Interfaces::default, |code| Interfaces {
