@@ -377,8 +377,37 @@ impl Weights for InPlace {
     }
 }
 // STUB
-#[derive(Clone)] pub struct CodeCache;
-impl CodeCache { pub fn open(_: impl AsRef<Path>) -> Self { Self } pub fn sweep(&self, _: &BTreeSet<modularbase_format::Digest>) -> (usize, u64) { (0,0) } }
-impl Sandbox { pub fn code_cache(self, _: CodeCache) -> Self { self } }
-#[derive(Clone, Copy)] pub enum Builtin { Dense }
-impl Builtin { pub const ALL: [Self;1] = [Self::Dense]; pub fn name(self) -> &'static str { "dense" } pub fn id_and_version(self) -> String { String::new() } pub fn is(self, _: &str, _: Option<&semver::Version>) -> bool { false } pub fn pack(self) -> Result<Option<Vec<u8>>, PackError> { Ok(None) } }
+#[derive(Clone)]
+pub struct CodeCache;
+impl CodeCache {
+    pub fn open(_: impl AsRef<Path>) -> Self {
+        Self
+    }
+    pub fn sweep(&self, _: &BTreeSet<modularbase_format::Digest>) -> (usize, u64) {
+        (0, 0)
+    }
+}
+impl Sandbox {
+    pub fn code_cache(self, _: CodeCache) -> Self {
+        self
+    }
+}
+#[derive(Clone, Copy)]
+pub enum Builtin {
+    Dense,
+}
+impl Builtin {
+    pub const ALL: [Self; 1] = [Self::Dense];
+    pub fn name(self) -> &'static str {
+        "dense"
+    }
+    pub fn id_and_version(self) -> String {
+        String::new()
+    }
+    pub fn is(self, _: &str, _: Option<&semver::Version>) -> bool {
+        false
+    }
+    pub fn pack(self) -> Result<Option<Vec<u8>>, PackError> {
+        Ok(None)
+    }
+}
