@@ -9,6 +9,7 @@
 
 mod bindings;
 mod build;
+mod builtin;
 mod check;
 mod conversation;
 mod effort;
@@ -24,7 +25,8 @@ mod router;
 mod sandbox;
 mod state;
 
-pub use build::{Build, BuildError, BuildTimes, Built, PACK_FILE, Stage, TARGET, Toolchain};
+pub use build::{Build, BuildError, BuildTimes, Built, PACK_FILE, Stage, TARGET, Toolchain, Wrap};
+pub use builtin::Builtin;
 pub use check::{Check, Line, Outcome, Report, Times};
 pub use conversation::Conversation;
 pub use expert::GuestExpert;
