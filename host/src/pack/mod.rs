@@ -394,22 +394,3 @@ impl Sandbox {
         self
     }
 }
-#[derive(Clone, Copy)]
-pub enum Builtin {
-    Dense,
-}
-impl Builtin {
-    pub const ALL: [Self; 1] = [Self::Dense];
-    pub fn name(self) -> &'static str {
-        "dense"
-    }
-    pub fn id_and_version(self) -> String {
-        String::new()
-    }
-    pub fn is(self, _: &str, _: Option<&semver::Version>) -> bool {
-        false
-    }
-    pub fn pack(self) -> Result<Option<Vec<u8>>, PackError> {
-        Ok(None)
-    }
-}

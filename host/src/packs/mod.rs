@@ -272,12 +272,13 @@ impl Packs {
     fn unknown(&self, name: &Name) -> Result<PacksError> {
         let contents = self.store.contents()?;
         let mut similar = similar(&contents, name);
-        for builtin in Builtin::ALL {
-            let known = builtin.id_and_version();
-            if builtin.name() == name.id && !similar.contains(&known) {
-                similar.push(known);
+        for code in Builtin::ALL {
+            let known = candidate::own_name(*code);
+            if known.id == name.id {
+                similar.push(known.to_string());
             }
         }
+        similar.dedup();
         Ok(PacksError::NotFound {
             found: name.to_string(),
             similar,
