@@ -9,6 +9,7 @@
 
 mod bindings;
 mod build;
+mod cache;
 mod check;
 mod conversation;
 mod effort;
@@ -25,6 +26,7 @@ mod sandbox;
 mod state;
 
 pub use build::{Build, BuildError, BuildTimes, Built, PACK_FILE, Stage, TARGET, Toolchain};
+pub use cache::{CodeCache, Freed};
 pub use check::{Check, Line, Outcome, Report, Times};
 pub use conversation::Conversation;
 pub use expert::GuestExpert;
