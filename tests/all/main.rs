@@ -4,6 +4,8 @@
 mod architecture;
 /// `mbhost` as its users drive it, with good and bad input.
 mod cli;
+/// What is compiled is kept, found again, and never taken for anything else.
+mod code_cache;
 /// A pack through wasm computes what its checkpoint computes, in any batch.
 mod contract;
 /// Commands that are written of are there.

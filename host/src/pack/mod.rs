@@ -10,6 +10,7 @@
 mod bindings;
 mod build;
 mod builtin;
+mod cache;
 mod check;
 mod conversation;
 mod effort;
@@ -27,6 +28,7 @@ mod state;
 
 pub use build::{Build, BuildError, BuildTimes, Built, PACK_FILE, Stage, TARGET, Toolchain, Wrap};
 pub use builtin::Builtin;
+pub use cache::{CodeCache, Freed};
 pub use check::{Check, Line, Outcome, Report, Times};
 pub use conversation::Conversation;
 pub use expert::GuestExpert;
@@ -376,21 +378,5 @@ impl Weights for InPlace {
         let tensor = self.0.tensor(name)?;
         let (kind, shape) = (tensor.info.kind, tensor.info.shape.clone());
         WeightData::new(kind, shape, self.0.map(), tensor.range)
-    }
-}
-// STUB
-#[derive(Clone)]
-pub struct CodeCache;
-impl CodeCache {
-    pub fn open(_: impl AsRef<Path>) -> Self {
-        Self
-    }
-    pub fn sweep(&self, _: &BTreeSet<modularbase_format::Digest>) -> (usize, u64) {
-        (0, 0)
-    }
-}
-impl Sandbox {
-    pub fn code_cache(self, _: CodeCache) -> Self {
-        self
     }
 }

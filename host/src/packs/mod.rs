@@ -239,9 +239,9 @@ impl Packs {
             .collect();
         // While one cannot be opened nobody knows which code it has.
         if let Ok(codes) = codes {
-            let (files, bytes) = self.code.sweep(&codes);
-            swept.files += files;
-            swept.bytes += bytes;
+            let freed = self.code.sweep(&codes);
+            swept.files += freed.files;
+            swept.bytes += freed.bytes;
         }
         Ok(swept)
     }
