@@ -12,6 +12,8 @@ mod contract;
 mod docs;
 /// Packs that loop, hoard, lie and forge harm nobody but themselves.
 mod hostile;
+/// Who may add what, what is asked, and what becomes of it.
+mod packs;
 /// Real architectures in plain 64-bit floats, held to what transformers says of them.
 mod reference;
 /// What the other modules share: guests, packs, a host to load them into.

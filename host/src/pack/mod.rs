@@ -9,6 +9,7 @@
 
 mod bindings;
 mod build;
+mod builtin;
 mod cache;
 mod check;
 mod conversation;
@@ -25,7 +26,8 @@ mod router;
 mod sandbox;
 mod state;
 
-pub use build::{Build, BuildError, BuildTimes, Built, PACK_FILE, Stage, TARGET, Toolchain};
+pub use build::{Build, BuildError, BuildTimes, Built, PACK_FILE, Stage, TARGET, Toolchain, Wrap};
+pub use builtin::Builtin;
 pub use cache::{CodeCache, Freed};
 pub use check::{Check, Line, Outcome, Report, Times};
 pub use conversation::Conversation;
@@ -121,11 +123,7 @@ impl Pack {
     /// # Errors
     /// When preflight objects, when the code does not compile.
     pub fn from_file(file: PackFile, sandbox: &Sandbox) -> Result<Self, PackError> {
-        let judged =
-            Judged::of(&file, sandbox.limits()).map_err(|objection| PackError::Preflight {
-                who: who(&file).to_string(),
-                objection,
-            })?;
+        let judged = sandbox.judged(&file)?;
         Self::compile(file, judged, sandbox)
     }
 

@@ -6,6 +6,7 @@ mod init;
 mod inspect;
 mod template;
 mod test;
+mod wrap;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -22,6 +23,8 @@ pub enum Verb {
     Init(init::Arguments),
     /// Build a crate into a pack file
     Build(build::Arguments),
+    /// Make a pack of weights, with code that this program brings: no Rust needed
+    Wrap(wrap::Arguments),
     /// Load a pack in a real host and look whether it does what every pack must
     Test(test::Arguments),
     /// Say what a pack file is and holds, without running it
@@ -34,6 +37,7 @@ impl Verb {
         match self {
             Self::Init(arguments) => init::run(arguments),
             Self::Build(arguments) => build::run(arguments),
+            Self::Wrap(arguments) => wrap::run(arguments),
             Self::Test(arguments) => test::run(arguments),
             Self::Inspect(arguments) => inspect::run(&arguments),
         }

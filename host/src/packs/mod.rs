@@ -1,0 +1,303 @@
+//! The packs that are installed here: how a stranger's file becomes one of them, and how it goes.
+//!
+//! Ties the store (files), the sandbox (code) and the trust rules together. `mbhost pack` and
+//! embedders call [`Packs`]. Adding goes through a [`Candidate`]: a copy that was checked as a
+//! whole, of which everything can be said before anything happens.
+//!
+//! What stays true: a file is copied before it is judged, and what is judged is what is kept;
+//! whoever may sign an id is decided under the store's lock; listing and showing run no guest
+//! code; a pack is compiled when it is added, not when it is needed.
+
+#![cfg_attr(not(test), deny(clippy::indexing_slicing))]
+
+mod candidate;
+mod error;
+mod export;
+mod installed;
+mod name;
+mod trust;
+
+pub use candidate::{Added, Candidate, Question, Source};
+pub use error::PacksError;
+pub use installed::{Installed, Removed, Verified};
+pub use name::Name;
+pub use trust::{Allow, News};
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use modularbase_format::{Digest, PackFile, Role};
+
+use crate::error::Result;
+use crate::pack::{Builtin, CodeCache, Inspection, Limits, Pack, PackError, Sandbox};
+use crate::store::{Contents, Entry, Places, Store, StoreError, Swept};
+
+/// The packs that are installed here. Cheap to clone; several processes may have the same.
+///
+/// ```no_run
+/// use modularbase::packs::{Allow, Name, Packs, Source};
+/// use modularbase::store::Places;
+///
+/// let packs = Packs::open(&Places::from_env()?)?;
+/// let source = Source::File("pack.wasm".into());
+/// let candidate = packs.consider(&source, Allow::default(), &|_, _| {})?;
+/// println!("{:?}", candidate.inspection().code);
+/// let added = candidate.add(false)?;
+/// let pack = packs.load(&added.id.parse::<Name>()?)?;
+/// # Ok::<(), modularbase::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Packs {
+    store: Store,
+    sandbox: Sandbox,
+    code: CodeCache,
+}
+
+impl Packs {
+    /// The packs at these places; none, where there is nothing yet.
+    ///
+    /// # Errors
+    /// When what is there is no store, or one of a newer format.
+    pub fn open(places: &Places) -> Result<Self> {
+        let code = CodeCache::open(places.code());
+        Ok(Self {
+            store: Store::open(places.store())?,
+            sandbox: Sandbox::new(Limits::default()).code_cache(code.clone()),
+            code,
+        })
+    }
+
+    /// Everything that is installed: by id, the newest version first.
+    ///
+    /// # Errors
+    /// When the store cannot be read. A pack that cannot be opened is listed with its problem.
+    pub fn list(&self) -> Result<Vec<Installed>> {
+        let contents = self.store.contents()?;
+        let entries = contents.entries().iter();
+        Ok(entries.map(|it| self.installed(it, &contents)).collect())
+    }
+
+    /// One of them, and all that its file says and holds.
+    ///
+    /// # Errors
+    /// When it is not installed or cannot be opened.
+    pub fn show(&self, name: &Name) -> Result<(Installed, Inspection)> {
+        let contents = self.store.contents()?;
+        let entry = self.entry_of(&contents, name)?;
+        let file = self.store.open_pack(&entry)?;
+        let inspection = Inspection::of(&file, self.sandbox.limits());
+        let router = contents.router();
+        Ok((
+            Installed::new(&entry, router, &Ok::<_, StoreError>(file)),
+            inspection,
+        ))
+    }
+
+    /// Opens one for use: its weights are mapped, its code comes from the cache.
+    ///
+    /// # Errors
+    /// When it is not installed, is damaged, or this host refuses its code.
+    pub fn load(&self, name: &Name) -> Result<Pack> {
+        Ok(Pack::from_file(self.file(name)?, &self.sandbox)?)
+    }
+
+    /// The file of one.
+    ///
+    /// # Errors
+    /// When it is not installed or is damaged.
+    pub fn file(&self, name: &Name) -> Result<PackFile> {
+        let entry = self.entry_of(&self.store.contents()?, name)?;
+        Ok(self.store.open_pack(&entry)?)
+    }
+
+    /// Reads every byte of one pack, or of all; `watch` hears of bytes done and bytes in all.
+    ///
+    /// # Errors
+    /// When the store cannot be read or the pack is not installed. What is wrong with a pack is
+    /// said in its place.
+    pub fn verify(&self, name: Option<&Name>, watch: &dyn Fn(u64, u64)) -> Result<Vec<Verified>> {
+        let contents = self.store.contents()?;
+        let entries = match name {
+            Some(name) => vec![self.entry_of(&contents, name)?],
+            None => contents.entries().to_vec(),
+        };
+        let all = entries.iter().map(|it| it.size).sum();
+        let mut before = 0;
+        let mut verified = Vec::new();
+        for entry in entries {
+            let problem = self
+                .store
+                .verify(&entry, &|done, _| watch(before + done, all))
+                .err();
+            before += entry.size;
+            verified.push(Verified {
+                id: entry.id,
+                version: entry.version.to_string(),
+                bytes: entry.size,
+                problem: problem.map(|it| it.to_string()),
+            });
+        }
+        Ok(verified)
+    }
+
+    /// Removes a version, or all of an id. Its publisher's key stays pinned.
+    ///
+    /// # Errors
+    /// When it is not installed or the store cannot be changed.
+    pub fn remove(&self, name: &Name) -> Result<Removed> {
+        let mut change = self.store.change()?;
+        self.entry_of(change.contents(), name)?;
+        let was_router = change.contents().router() == Some(&*name.id);
+        let used_to_be = change
+            .contents()
+            .in_use(&name.id)
+            .map(|it| it.version.clone());
+        let gone = change.remove(&name.id, name.version.as_ref());
+        let now = change
+            .contents()
+            .in_use(&name.id)
+            .map(|it| it.version.clone());
+        let was_router = was_router && change.contents().router().is_none();
+        change.commit()?;
+        Ok(Removed {
+            id: name.id.clone(),
+            versions: gone.iter().map(|it| it.version.to_string()).collect(),
+            bytes: gone.iter().map(|it| it.size).sum(),
+            in_use: now
+                .filter(|it| Some(it) != used_to_be.as_ref())
+                .map(|it| it.to_string()),
+            was_router,
+        })
+    }
+
+    /// The router that was chosen, if one was.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn router(&self) -> Result<Option<Installed>> {
+        let contents = self.store.contents()?;
+        let entry = contents.router().and_then(|id| contents.in_use(id));
+        Ok(entry.map(|it| self.installed(it, &contents)))
+    }
+
+    /// Makes an installed pack the one that chooses packs for turns.
+    ///
+    /// # Errors
+    /// When it is not installed, is no router, or the store cannot be changed.
+    pub fn use_router(&self, id: &str) -> Result<Installed> {
+        let name = Name {
+            id: id.parse::<Name>()?.id,
+            version: None,
+        };
+        let mut change = self.store.change()?;
+        let entry = self.entry_of(change.contents(), &name)?;
+        let file = self.store.open_pack(&entry)?;
+        let manifest = file.manifest();
+        if !manifest.roles.contains(&Role::Router) {
+            let roles: Vec<String> = manifest.roles.iter().map(ToString::to_string).collect();
+            return Err(PacksError::NotARouter {
+                id: entry.id,
+                version: entry.version,
+                roles: roles.join(", "),
+            }
+            .into());
+        }
+        change.set_router(Some(&entry.id))?;
+        change.commit()?;
+        Ok(Installed::new(
+            &entry,
+            Some(&entry.id),
+            &Ok::<_, StoreError>(file),
+        ))
+    }
+
+    /// Writes the weights of a pack as a plain GGUF file, where nothing may be yet; gives their
+    /// length. The source is an installed pack or a file.
+    ///
+    /// # Errors
+    /// When the pack is not there, is damaged or has no weights, or the file cannot be written.
+    pub fn export_weights(&self, source: &Source, target: &Path) -> Result<u64> {
+        let file = match source {
+            Source::File(path) => PackFile::open(path).map_err(PackError::from)?,
+            Source::Known(name) => self.file(name)?,
+        };
+        export::weights(&file, target)
+    }
+
+    /// Removes what nothing refers to any more: files that a crash left, compiled code of packs
+    /// that are gone or of another host.
+    ///
+    /// # Errors
+    /// When the store cannot be changed.
+    pub fn sweep(&self) -> Result<Swept> {
+        let mut swept = self.store.sweep()?;
+        let contents = self.store.contents()?;
+        let codes: Result<BTreeSet<Digest>, StoreError> = contents
+            .entries()
+            .iter()
+            .map(|entry| Ok(self.store.open_pack(entry)?.code_digest()))
+            .collect();
+        // While one cannot be opened nobody knows which code it has.
+        if let Ok(codes) = codes {
+            let freed = self.code.sweep(&codes);
+            swept.files += freed.files;
+            swept.bytes += freed.bytes;
+        }
+        Ok(swept)
+    }
+
+    fn installed(&self, entry: &Entry, contents: &Contents) -> Installed {
+        Installed::new(entry, contents.router(), &self.store.open_pack(entry))
+    }
+
+    fn entry(&self, name: &Name) -> Result<Entry> {
+        self.entry_of(&self.store.contents()?, name)
+    }
+
+    fn entry_of(&self, contents: &Contents, name: &Name) -> Result<Entry> {
+        let found = match &name.version {
+            Some(version) => contents.find(&name.id, version),
+            None => contents.in_use(&name.id),
+        };
+        found.cloned().ok_or_else(|| {
+            PacksError::NotInstalled {
+                name: name.clone(),
+                similar: similar(contents, name),
+            }
+            .into()
+        })
+    }
+
+    /// Neither kept here nor brought along.
+    fn unknown(&self, name: &Name) -> Result<PacksError> {
+        let contents = self.store.contents()?;
+        let mut similar = similar(&contents, name);
+        for code in Builtin::ALL {
+            let known = candidate::own_name(*code);
+            if known.id == name.id {
+                similar.push(known.to_string());
+            }
+        }
+        similar.dedup();
+        Ok(PacksError::NotFound {
+            found: name.to_string(),
+            similar,
+        })
+    }
+}
+
+/// What is installed and may have been meant: other versions of an id, or ids that read alike.
+fn similar(contents: &Contents, name: &Name) -> Vec<String> {
+    let same_id = |it: &&Entry| it.id == name.id;
+    let versions = contents.entries().iter().filter(same_id);
+    let versions: Vec<String> = versions
+        .map(|it| format!("{}@{}", it.id, it.version))
+        .collect();
+    if !versions.is_empty() {
+        return versions;
+    }
+    let mut ids: Vec<&str> = contents.entries().iter().map(|it| &*it.id).collect();
+    ids.dedup();
+    ids.retain(|id| strsim::jaro_winkler(id, &name.id) > 0.8);
+    ids.into_iter().map(str::to_owned).collect()
+}

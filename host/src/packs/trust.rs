@@ -1,0 +1,139 @@
+//! Who may add what: pure rules over what is installed and what comes.
+//!
+//! A publisher's key is pinned to an id by the first signed pack of it, and stays when the packs
+//! go: whoever comes by that id later must hold the same key. The rules run twice: when a file is
+//! looked at, so that nobody is asked about what will be refused, and under the store's lock.
+
+use modularbase_format::manifest::Publisher;
+use modularbase_format::{Digest, Manifest};
+use semver::Version;
+use serde::Serialize;
+
+use super::PacksError;
+use crate::store::{Contents, Entry};
+
+/// What the rules would refuse, and the user wants all the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Allow {
+    /// Another publisher's key than the pinned one, or none.
+    pub replace_key: bool,
+    /// An older version than the one in use.
+    pub downgrade: bool,
+}
+
+/// What adding a pack would mean.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "news")]
+pub enum News {
+    /// The same file is installed.
+    Known {
+        /// Whether it is in use.
+        in_use: bool,
+    },
+    /// The first of its id.
+    New,
+    /// Another version takes the place of the one in use, which is kept.
+    Instead {
+        /// The version in use so far.
+        of: Version,
+    },
+}
+
+/// What the rules say of a pack.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Verdict {
+    pub(super) news: News,
+    /// Who will be the id's publisher from now on.
+    pub(super) key: Option<Publisher>,
+    /// Whether it continues what its publisher has been trusted with: then nobody is asked, and
+    /// its hooks are allowed if those before were.
+    pub(super) continues: Option<Continued>,
+}
+
+/// What a publisher has been trusted with already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Continued {
+    pub(super) hooks_allowed: bool,
+}
+
+/// Judges a pack against what is installed.
+pub(super) fn judge(
+    contents: &Contents,
+    manifest: &Manifest,
+    digest: Digest,
+    allow: Allow,
+) -> Result<Verdict, PacksError> {
+    let (id, version) = (manifest.id.clone(), manifest.version.clone());
+    let (pinned, key) = (contents.key(&manifest.id), manifest.publisher);
+    match (pinned, key) {
+        (Some(expected), Some(found)) if found != expected && !allow.replace_key => {
+            return Err(PacksError::OtherKey {
+                id,
+                version,
+                found,
+                expected,
+            });
+        }
+        (Some(expected), None) if !allow.replace_key => {
+            return Err(PacksError::Unsigned {
+                id,
+                version,
+                expected,
+            });
+        }
+        _ => {}
+    }
+    let in_use = contents.in_use(&id);
+    if let Some(same) = contents.find(&id, &version) {
+        if same.digest != digest {
+            return Err(PacksError::SameVersion { id, version });
+        }
+        refuse_older(manifest, in_use, allow)?;
+        return Ok(Verdict {
+            news: News::Known {
+                in_use: same.in_use,
+            },
+            key,
+            continues: Some(Continued {
+                hooks_allowed: same.hooks_allowed,
+            }),
+        });
+    }
+    refuse_older(manifest, in_use, allow)?;
+    Ok(match in_use {
+        Some(other) => Verdict {
+            news: News::Instead {
+                of: other.version.clone(),
+            },
+            key,
+            continues: (key.is_some() && key == pinned).then_some(Continued {
+                hooks_allowed: other.hooks_allowed,
+            }),
+        },
+        None => Verdict {
+            news: News::New,
+            key,
+            continues: None,
+        },
+    })
+}
+
+/// Precedence alone counts: what stands behind a `+` makes nothing older.
+fn refuse_older(
+    manifest: &Manifest,
+    in_use: Option<&Entry>,
+    allow: Allow,
+) -> Result<(), PacksError> {
+    match in_use {
+        Some(newer)
+            if manifest.version.cmp_precedence(&newer.version).is_lt() && !allow.downgrade =>
+        {
+            Err(PacksError::Older {
+                id: manifest.id.clone(),
+                version: manifest.version.clone(),
+                newer: newer.version.clone(),
+            })
+        }
+        _ => Ok(()),
+    }
+}
