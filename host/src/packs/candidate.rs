@@ -239,15 +239,9 @@ impl Candidate {
                     }
                     .into());
                 }
-                change.pin(&manifest.id, now.key);
-                match now.news {
-                    News::Known { .. } => {
-                        change.put_in_use(&manifest.id, &manifest.version, hooks_allowed)?;
-                    }
-                    News::New | News::Instead { .. } => {
-                        change.add(copy, &interfaces, hooks_allowed)?;
-                    }
-                }
+                change.pin(&manifest.id, now.key)?;
+                // What is kept already is mended where it was damaged.
+                change.add(copy, &interfaces, hooks_allowed)?;
             }
         }
         change.commit()?;
