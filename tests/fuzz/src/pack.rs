@@ -106,7 +106,11 @@ fn assembled(mut orders: &[u8]) -> Vec<u8> {
             3 => put(&mut out, "modularbase:padding", data),
             4 => put(&mut out, "modularbase:signature", data),
             5 => put(&mut out, &String::from_utf8_lossy(data), b""),
-            6 => put_weights(&mut out, &gguf::small(&String::from_utf8_lossy(data))),
+            6 => {
+                let name = String::from_utf8_lossy(data);
+                let name: String = ['t'].into_iter().chain(name.chars().take(60)).collect();
+                put_weights(&mut out, &gguf::small(&name));
+            }
             _ => {
                 out.push(1 + tag / 8);
                 put_length(&mut out, data.len());
