@@ -8,6 +8,8 @@ mod cli;
 mod contract;
 /// Commands that are written of are there.
 mod docs;
+/// The code that the host brings is what its source builds.
+mod embedded;
 /// Packs that loop, hoard, lie and forge harm nobody but themselves.
 mod hostile;
 /// Real architectures in plain 64-bit floats, held to what transformers says of them.
