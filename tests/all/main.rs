@@ -12,6 +12,8 @@ mod docs;
 mod hostile;
 /// Real architectures in plain 64-bit floats, held to what transformers says of them.
 mod reference;
+/// Packs are kept, changed, lost and found again.
+mod store;
 /// What the other modules share: guests, packs, a host to load them into.
 mod support;
 /// Released contracts do not change, and packs built against them run.
