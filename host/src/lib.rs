@@ -14,6 +14,7 @@
 //! | build a pack from its crate | [`Build`] |
 //! | see whether a pack does what every pack must | [`Check`] |
 //! | look at a pack without running it | [`inspect()`] |
+//! | add, list, verify and remove packs | [`Packs`] |
 //! | open a pack and load its expert | [`pack::Pack`], [`pack::Sandbox`] |
 //! | run its expert over rows | [`roles::Expert`], [`tensor::Step`], [`tensor::Tensor`] |
 //! | give bytes out | [`tensor::Ledger`], [`tensor::Device`] |
@@ -44,8 +45,10 @@
 
 mod error;
 pub mod pack;
+pub mod packs;
 pub mod plan;
 pub mod roles;
+pub mod store;
 pub mod tensor;
 
 pub use error::{Error, Hint, Result};
@@ -54,4 +57,5 @@ pub use pack::{
     Build, BuildError, BuildTimes, Built, CONTRACT, Check, Code, Inspection, Line, Measured,
     Outcome, Report, Sandbox, Stage, TARGET, Times, Toolchain, inspect,
 };
+pub use packs::Packs;
 pub use tensor::Device;

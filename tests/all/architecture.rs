@@ -11,6 +11,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("tensor", &["plan"]),
     ("roles", &["plan", "tensor"]),
     ("pack", &["roles", "plan", "tensor"]),
+    ("store", &[]),
+    // What is installed: files from the one, code from the other.
+    ("packs", &["store", "pack", "roles", "plan", "tensor"]),
 ];
 
 /// Crates that only one module may name.

@@ -29,12 +29,12 @@ impl Mapping {
         Self::of_file(&File::open(path)?)
     }
 
-    /// Maps an open file.
+    /// Maps an open file. Nobody may write to it, or cut it, while the map is there.
     ///
     /// # Errors
     ///
     /// When the file cannot be mapped.
-    pub(crate) fn of_file(file: &File) -> io::Result<Self> {
+    pub fn of_file(file: &File) -> io::Result<Self> {
         // SAFETY: the map is private and read-only, and nothing of ours writes to a file that may
         // be mapped: the store's blobs are 0444 and replaced by renaming, never in place, and
         // files from elsewhere are copied into the store before they are used. A stranger with

@@ -3,12 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use modularbase_format::PackFile;
 use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
 use wasmtime::{Config, Engine};
 
 use super::bindings::modularbase::pack;
 use super::limits::Limits;
+use super::preflight::{Face, Judged};
 use super::state::State;
+use super::{PackError, who};
 
 /// How often a running guest's time is looked at.
 const TICK: Duration = Duration::from_millis(5);
@@ -84,6 +87,21 @@ impl Sandbox {
     /// What guests may use.
     pub fn limits(&self) -> &Limits {
         &self.shared.limits
+    }
+
+    /// Judges a pack's code, and what its manifest says of it, without compiling it.
+    ///
+    /// # Errors
+    /// When this host would refuse it.
+    pub fn judge(&self, file: &PackFile) -> Result<Face, PackError> {
+        self.judged(file).map(|it| it.face)
+    }
+
+    pub(super) fn judged(&self, file: &PackFile) -> Result<Judged, PackError> {
+        Judged::of(file, self.limits()).map_err(|objection| PackError::Preflight {
+            who: who(file).to_string(),
+            objection,
+        })
     }
 
     pub(super) fn engine(&self) -> &Engine {

@@ -10,7 +10,7 @@ use super::trust::{self, Continued, Verdict};
 use super::{Allow, Name, News, Packs, PacksError};
 use crate::error::Result;
 use crate::pack::{Builtin, Inspection, Pack, PackError};
-use crate::store::{Entry, Staged};
+use crate::store::{Entry, Interfaces, Staged};
 
 /// Where a pack to be added comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -208,14 +208,14 @@ impl Candidate {
             digest: self.inspection.digest.clone(),
             bytes: self.inspection.bytes as u64,
         };
+        let interfaces = self.interfaces();
         self.prove()?;
-        let store = self.packs.store.clone();
-        let mut change = store.change()?;
+        let mut change = self.packs.store.change()?;
         let hooks_allowed = self.has_hooks() && hooks_allowed;
         match self.origin {
             Origin::Kept(file) => {
                 let manifest = file.manifest();
-                change.put_in_use(&manifest.id, &manifest.version)?;
+                change.put_in_use(&manifest.id, &manifest.version, hooks_allowed)?;
             }
             Origin::Copy(copy) => {
                 let manifest = copy.file().manifest().clone();
@@ -231,8 +231,12 @@ impl Candidate {
                 }
                 change.pin(&manifest.id, now.key);
                 match now.news {
-                    News::Known { .. } => change.put_in_use(&manifest.id, &manifest.version)?,
-                    News::New | News::Instead { .. } => change.add(copy, hooks_allowed)?,
+                    News::Known { .. } => {
+                        change.put_in_use(&manifest.id, &manifest.version, hooks_allowed)?;
+                    }
+                    News::New | News::Instead { .. } => {
+                        change.add(copy, &interfaces, hooks_allowed)?;
+                    }
                 }
             }
         }
@@ -251,6 +255,22 @@ impl Candidate {
         let pack = Pack::from_file(again.map_err(PackError::from)?, &self.packs.sandbox)?;
         pack.describe(None)?;
         Ok(())
+    }
+
+    /// What its component imports and exports, as tools that know no packs call it.
+    fn interfaces(&self) -> Interfaces {
+        let contract = &self.inspection.contract;
+        let full = |names: &[String]| {
+            let names = names.iter();
+            names
+                .map(|it| format!("modularbase:pack/{it}@{contract}"))
+                .collect()
+        };
+        let code = self.inspection.code.as_ref();
+        code.map_or_else(Interfaces::default, |code| Interfaces {
+            imports: full(&code.imports),
+            exports: full(&code.exports),
+        })
     }
 
     fn has_hooks(&self) -> bool {

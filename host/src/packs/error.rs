@@ -42,7 +42,9 @@ pub enum PacksError {
         code: &'static str,
     },
     /// Signed by somebody else than before.
-    #[error("pack `{id}` {version}: it is signed by `{found}`, expected `{expected}`, who signed the `{id}` that was added first")]
+    #[error(
+        "pack `{id}` {version}: it is signed by `{found}`, expected `{expected}`, who signed the `{id}` that was added first"
+    )]
     OtherKey {
         /// The pack.
         id: String,
@@ -54,7 +56,9 @@ pub enum PacksError {
         expected: Publisher,
     },
     /// Not signed, though the id belongs to a publisher.
-    #[error("pack `{id}` {version}: it is not signed, expected a signature by `{expected}`, who signed the `{id}` that was added first")]
+    #[error(
+        "pack `{id}` {version}: it is not signed, expected a signature by `{expected}`, who signed the `{id}` that was added first"
+    )]
     Unsigned {
         /// The pack.
         id: String,

@@ -115,11 +115,7 @@ impl Packs {
     /// # Errors
     /// When the store cannot be read or the pack is not installed. What is wrong with a pack is
     /// said in its place.
-    pub fn verify(
-        &self,
-        name: Option<&Name>,
-        watch: &dyn Fn(u64, u64),
-    ) -> Result<Vec<Verified>> {
+    pub fn verify(&self, name: Option<&Name>, watch: &dyn Fn(u64, u64)) -> Result<Vec<Verified>> {
         let contents = self.store.contents()?;
         let entries = match name {
             Some(name) => vec![self.entry_of(&contents, name)?],
@@ -152,13 +148,16 @@ impl Packs {
         let mut change = self.store.change()?;
         self.entry_of(change.contents(), name)?;
         let was_router = change.contents().router() == Some(&*name.id);
-        let used_to_be = change.contents().in_use(&name.id).map(|it| it.version.clone());
+        let used_to_be = change
+            .contents()
+            .in_use(&name.id)
+            .map(|it| it.version.clone());
         let gone = change.remove(&name.id, name.version.as_ref());
-        let now = change.contents().in_use(&name.id).map(|it| it.version.clone());
-        let was_router = was_router && now.is_none();
-        if was_router {
-            change.set_router(None);
-        }
+        let now = change
+            .contents()
+            .in_use(&name.id)
+            .map(|it| it.version.clone());
+        let was_router = was_router && change.contents().router().is_none();
         change.commit()?;
         Ok(Removed {
             id: name.id.clone(),
@@ -203,7 +202,7 @@ impl Packs {
             }
             .into());
         }
-        change.set_router(Some(&entry.id));
+        change.set_router(Some(&entry.id))?;
         change.commit()?;
         Ok(Installed::new(
             &entry,

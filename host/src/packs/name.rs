@@ -33,10 +33,7 @@ impl FromStr for Name {
         }
         Ok(Self {
             id: id.to_owned(),
-            version: version
-                .map(Version::parse)
-                .transpose()
-                .map_err(|_| bad())?,
+            version: version.map(Version::parse).transpose().map_err(|_| bad())?,
         })
     }
 }
@@ -61,8 +58,17 @@ mod tests {
             assert_eq!(name.to_string(), text);
         }
         for wrong in [
-            "", "@1.0.0", "dense@", "dense@1", "../dense", "./pack.wasm", "a/b@1.0.0", "A",
-            "-a", "dense@0.1.0@0.2.0", "dense@../1.0.0",
+            "",
+            "@1.0.0",
+            "dense@",
+            "dense@1",
+            "../dense",
+            "./pack.wasm",
+            "a/b@1.0.0",
+            "A",
+            "-a",
+            "dense@0.1.0@0.2.0",
+            "dense@../1.0.0",
         ] {
             assert!(wrong.parse::<Name>().is_err(), "{wrong}");
         }
