@@ -43,7 +43,9 @@ struct Facts<'a> {
 
 pub fn run(arguments: &Arguments, home: &Home) -> Result<ExitCode, Failed> {
     let name = name(&arguments.pack)?;
-    let (installed, pack) = home.packs()?.show(&name)?;
+    let packs = home.packs()?;
+    let (installed, pack) = packs.show(&name)?;
+    let owner = packs.publisher(&name.id)?.map(|it| it.to_string());
     let shown = Shown {
         pack: &pack,
         installed: Facts {
@@ -51,20 +53,20 @@ pub fn run(arguments: &Arguments, home: &Home) -> Result<ExitCode, Failed> {
             router: installed.router,
             hooks_allowed: installed.hooks_allowed,
             added: installed.added,
-            id_belongs_to: installed.id_belongs_to.as_deref(),
+            id_belongs_to: owner.as_deref(),
         },
     };
     arguments.format.print(&shown, || {
         let mut page = Page::for_output();
         page.pack(&pack);
-        put(&mut page, &pack, &installed);
+        put(&mut page, &pack, &installed, owner.as_deref());
         page.contents(&pack, arguments.tensors);
         page.text()
     })?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn put(page: &mut Page, pack: &Inspection, installed: &Installed) {
+fn put(page: &mut Page, pack: &Inspection, installed: &Installed, owner: Option<&str>) {
     let yes = |it| if it { "yes" } else { "no" };
     page.head("here");
     page.line("added", ago(installed.added, now()));
@@ -79,6 +81,5 @@ fn put(page: &mut Page, pack: &Inspection, installed: &Installed) {
             false => "not allowed",
         });
     }
-    let owner = installed.id_belongs_to.as_deref();
     page.whole("id belongs to", owner.unwrap_or("nobody"));
 }
