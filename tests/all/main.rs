@@ -4,12 +4,16 @@
 mod architecture;
 /// `mbhost` as its users drive it, with good and bad input.
 mod cli;
+/// What is compiled is kept, found again, and never taken for anything else.
+mod code_cache;
 /// A pack through wasm computes what its checkpoint computes, in any batch.
 mod contract;
 /// Commands that are written of are there.
 mod docs;
 /// Packs that loop, hoard, lie and forge harm nobody but themselves.
 mod hostile;
+/// Who may add what, what is asked, and what becomes of it.
+mod packs;
 /// Real architectures in plain 64-bit floats, held to what transformers says of them.
 mod reference;
 /// What the other modules share: guests, packs, a host to load them into.

@@ -9,6 +9,8 @@
 
 mod bindings;
 mod build;
+mod builtin;
+mod cache;
 mod check;
 mod conversation;
 mod effort;
@@ -24,7 +26,9 @@ mod router;
 mod sandbox;
 mod state;
 
-pub use build::{Build, BuildError, BuildTimes, Built, PACK_FILE, Stage, TARGET, Toolchain};
+pub use build::{Build, BuildError, BuildTimes, Built, PACK_FILE, Stage, TARGET, Toolchain, Wrap};
+pub use builtin::Builtin;
+pub use cache::{CodeCache, Freed};
 pub use check::{Check, Line, Outcome, Report, Times};
 pub use conversation::Conversation;
 pub use expert::GuestExpert;
@@ -376,9 +380,3 @@ impl Weights for InPlace {
         WeightData::new(kind, shape, self.0.map(), tensor.range)
     }
 }
-// STUB
-#[derive(Clone)] pub struct CodeCache;
-impl CodeCache { pub fn open(_: impl AsRef<Path>) -> Self { Self } pub fn sweep(&self, _: &BTreeSet<modularbase_format::Digest>) -> (usize, u64) { (0,0) } }
-impl Sandbox { pub fn code_cache(self, _: CodeCache) -> Self { self } }
-#[derive(Clone, Copy)] pub enum Builtin { Dense }
-impl Builtin { pub const ALL: [Self;1] = [Self::Dense]; pub fn name(self) -> &'static str { "dense" } pub fn id_and_version(self) -> String { String::new() } pub fn is(self, _: &str, _: Option<&semver::Version>) -> bool { false } pub fn pack(self) -> Result<Option<Vec<u8>>, PackError> { Ok(None) } }

@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
-use modularbase_format::PackFile;
 use modularbase_format::manifest::Publisher;
+use modularbase_format::{Manifest, PackFile};
 use serde::Serialize;
 
 use super::trust::{self, Continued, Verdict};
 use super::{Allow, Name, News, Packs, PacksError};
-use crate::error::Result;
-use crate::pack::{Builtin, Inspection, Pack, PackError};
+use crate::error::{Error, Result};
+use crate::pack::{Builtin, Inspection, PACK_FILE, Pack, PackError, Wrap};
 use crate::store::{Entry, Interfaces, Staged};
 
 /// Where a pack to be added comes from.
@@ -127,17 +127,27 @@ impl Packs {
 
     /// A pack that comes with the host goes the way of a stranger's: it is no exception.
     fn consider_builtin(&self, name: &Name, allow: Allow) -> Result<Candidate> {
-        let builtin = Builtin::ALL
-            .into_iter()
-            .find(|it| name.version.is_some() && it.is(&name.id, name.version.as_ref()));
-        let Some(builtin) = builtin else {
+        let Some(code) = Builtin::ALL.iter().find(|it| own_name(**it) == *name) else {
             return Err(self.unknown(name)?.into());
         };
-        let pack = builtin.pack()?.ok_or(PacksError::NeedsWeights {
-            code: builtin.name(),
+        let folder = tempfile::tempdir().map_err(|source| Error::Io {
+            path: std::env::temp_dir(),
+            source,
         })?;
-        let copy = self.store.stage_bytes(&pack, builtin.name().as_ref())?;
-        self.consider_copy(copy, allow)
+        let pack = Wrap::new(*code)
+            .out(folder.path().join(PACK_FILE))
+            .start()?;
+        self.consider_copy(self.store.stage(&pack.path, &|_, _| {})?, allow)
+    }
+}
+
+/// What a pack of code that comes with the host is called, when its own manifest names it.
+pub(super) fn own_name(code: Builtin) -> Name {
+    let manifest = Manifest::parse(code.manifest(), code.name());
+    let manifest = manifest.expect("code comes with a sound manifest");
+    Name {
+        id: manifest.id,
+        version: Some(manifest.version),
     }
 }
 

@@ -249,9 +249,9 @@ impl Packs {
             .collect();
         // While one cannot be opened nobody knows which code it has.
         if let Ok(codes) = codes {
-            let (files, bytes) = self.code.sweep(&codes);
-            swept.files += files;
-            swept.bytes += bytes;
+            let freed = self.code.sweep(&codes);
+            swept.files += freed.files;
+            swept.bytes += freed.bytes;
         }
         Ok(swept)
     }
@@ -282,12 +282,13 @@ impl Packs {
     fn unknown(&self, name: &Name) -> Result<PacksError> {
         let contents = self.store.contents()?;
         let mut similar = similar(&contents, name);
-        for builtin in Builtin::ALL {
-            let known = builtin.id_and_version();
-            if builtin.name() == name.id && !similar.contains(&known) {
-                similar.push(known);
+        for code in Builtin::ALL {
+            let known = candidate::own_name(*code);
+            if known.id == name.id {
+                similar.push(known.to_string());
             }
         }
+        similar.dedup();
         Ok(PacksError::NotFound {
             found: name.to_string(),
             similar,

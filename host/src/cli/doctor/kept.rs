@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use modularbase::Error;
 use modularbase::packs::{Installed, Packs};
 use modularbase::store::Places;
 

@@ -14,6 +14,7 @@ mod source;
 mod template;
 mod test;
 mod verify;
+mod wrap;
 
 use std::process::ExitCode;
 
@@ -30,6 +31,8 @@ pub enum Verb {
     Init(init::Arguments),
     /// Build a crate into a pack file
     Build(build::Arguments),
+    /// Make a pack of weights, with code that this program brings: no Rust needed
+    Wrap(wrap::Arguments),
     /// Load a pack in a real host and look whether it does what every pack must
     Test(test::Arguments),
     /// Say what a pack file is and holds, without running it
@@ -58,6 +61,7 @@ impl Verb {
         match self {
             Self::Init(arguments) => init::run(arguments),
             Self::Build(arguments) => build::run(arguments),
+            Self::Wrap(arguments) => wrap::run(arguments),
             Self::Test(arguments) => test::run(arguments),
             Self::Inspect(arguments) => inspect::run(&arguments),
             Self::Add(arguments) => add::run(&arguments, home),

@@ -120,6 +120,26 @@ pub enum BuildError {
         /// What helps with the first.
         hint: Option<&'static str>,
     },
+    /// Code declares weights, and there is no file of them.
+    #[error(
+        "{who}: the code declares {declared} weights, such as `{first}` {shape:?}, and none are given"
+    )]
+    WithoutWeights {
+        /// The pack and its version.
+        who: String,
+        /// How many.
+        declared: usize,
+        /// The first of them.
+        first: String,
+        /// And its shape.
+        shape: Vec<usize>,
+    },
+    /// Weights alone do not say what the pack is.
+    #[error("the code `{code}` has weights to be wrapped and no manifest for them")]
+    WithoutManifest {
+        /// Which code.
+        code: &'static str,
+    },
     /// The weights cannot be written.
     #[error(transparent)]
     Write(#[from] GgufWriteError),
@@ -172,6 +192,13 @@ impl BuildError {
                  on one that expects a browser or an operating system"
             }
             Self::Unfit { hint, .. } => (*hint)?,
+            Self::WithoutWeights { .. } => {
+                "`--weights FILE` takes a GGUF file, a safetensors file or another pack"
+            }
+            Self::WithoutManifest { .. } => {
+                "`--manifest pack.toml` says what the pack is and, in `[model]`, which weights the \
+                 code declares; `mbhost pack init` makes a folder that has one"
+            }
             Self::Publisher { .. } => "leave `publisher` out while the pack is not signed",
             Self::Trained { .. } => {
                 "to keep them, give the file as `--weights` and choose another `--out`; or remove \

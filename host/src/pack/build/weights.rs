@@ -11,9 +11,10 @@ use modularbase_format::gguf::{GgufWriteError, GgufWriter, Value};
 use modularbase_format::manifest::ModelValue;
 use modularbase_format::{Manifest, WeightType};
 
+use super::BuildError;
 use super::given::{Given, Tensor};
 use super::seeded::Numbers;
-use super::{BuildError, Measured};
+use crate::pack::measured::Measured;
 use crate::plan::{Catalog, Weight};
 use crate::tensor::{floats, quantize};
 

@@ -1,0 +1,86 @@
+//! The code of packs that the host brings, so that nobody needs Rust to make a pack of weights.
+//!
+//! Each is the component that `mbhost pack build` makes of a crate in `packs/`, without sections of
+//! ours, and lies beside this file. `Wrap` makes packs of it. What stays true: it is what its
+//! source builds, byte for byte, which `tests/all/embedded.rs` holds with the compiler that made
+//! it; with its own manifest it passes preflight and describes itself.
+
+use std::fmt;
+
+/// Code that the host brings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Builtin {
+    /// A transformer expert that reads its shape from `[model]`.
+    Dense,
+}
+
+impl Builtin {
+    /// All of it.
+    pub const ALL: &[Self] = &[Self::Dense];
+
+    /// What commands call it: the id in its own manifest.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Dense => "dense",
+        }
+    }
+
+    /// The component, without any section of ours.
+    pub fn component(self) -> &'static [u8] {
+        match self {
+            Self::Dense => include_bytes!("dense.wasm"),
+        }
+    }
+
+    /// The text of its own `pack.toml`.
+    pub fn manifest(self) -> &'static str {
+        match self {
+            Self::Dense => include_str!("../../../../packs/dense/pack.toml"),
+        }
+    }
+}
+
+impl fmt::Display for Builtin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use modularbase_format::{PackFile, PackWriter};
+
+    use super::*;
+    use crate::pack::{Pack, Sandbox};
+
+    #[test]
+    fn each_is_let_in_with_its_own_manifest_and_describes_what_it_computes() {
+        let dir = tempfile::tempdir().expect("a folder");
+        for code in Builtin::ALL {
+            let path = dir.path().join(code.name());
+            let written = PackWriter::new(code.component(), code.manifest()).write(&path);
+            let file = written.unwrap_or_else(|error| panic!("{code}: {error}"));
+            assert_eq!(file.manifest().id, code.name());
+            assert!(file.component() == code.component(), "{code}");
+            let pack = Pack::from_file(file, &Sandbox::default());
+            let pack = pack.unwrap_or_else(|error| panic!("{error}"));
+            let described = pack.describe(None);
+            let described = described.unwrap_or_else(|error| panic!("{error}"));
+            let roles: Vec<_> = described.iter().map(|it| it.role).collect();
+            assert_eq!(roles, pack.manifest().roles, "{code}");
+        }
+    }
+
+    #[test]
+    fn none_carries_a_section_of_ours() {
+        for code in Builtin::ALL {
+            let error = PackFile::from_bytes(code.component(), Path::new(code.name()));
+            let error = error.expect_err("no pack").to_string();
+            let expected = format!("{code}: section `modularbase:manifest` is missing");
+            assert_eq!(error, expected);
+        }
+    }
+}
