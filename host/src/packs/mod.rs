@@ -153,7 +153,7 @@ impl Packs {
             .contents()
             .in_use(&name.id)
             .map(|it| it.version.clone());
-        let gone = change.remove(&name.id, name.version.as_ref());
+        let gone = change.remove(&name.id, name.version.as_ref())?;
         let now = change
             .contents()
             .in_use(&name.id)

@@ -22,20 +22,31 @@
 //! was noted then. Nothing that stands in the index becomes part of a path before it was checked,
 //! and no link inside of the store is followed; the folder itself may be one.
 
+#![cfg_attr(not(test), deny(clippy::indexing_slicing))]
+
 mod change;
 mod contents;
 mod error;
+mod file;
+mod folder;
+mod image;
+mod lock;
 mod places;
 mod stage;
+mod staging;
+mod stamp;
 mod sweep;
+mod verify;
 
 use std::path::{Path, PathBuf};
 
 use modularbase_format::PackFile;
 
-pub use change::{Added, Change, Interfaces};
+pub use change::{Added, Change};
 pub use contents::{Contents, Entry};
 pub use error::StoreError;
+use folder::Folder;
+pub use image::Interfaces;
 pub use places::Places;
 pub use stage::Staged;
 pub use sweep::Swept;
@@ -43,7 +54,7 @@ pub use sweep::Swept;
 /// The packs that are kept on this machine. Cheap to clone; holds no lock and no open file.
 #[derive(Clone, Debug)]
 pub struct Store {
-    root: PathBuf,
+    folder: Folder,
 }
 
 impl Store {
@@ -53,13 +64,14 @@ impl Store {
     /// # Errors
     /// When there is something else in its place.
     pub fn open(root: impl Into<PathBuf>) -> Result<Self, StoreError> {
-        let _ = root;
-        todo!()
+        let folder = Folder::new(root.into());
+        folder.is_made()?;
+        Ok(Self { folder })
     }
 
     /// Its folder.
     pub fn root(&self) -> &Path {
-        &self.root
+        self.folder.root()
     }
 
     /// What is kept now.
@@ -67,7 +79,7 @@ impl Store {
     /// # Errors
     /// When the index is missing, damaged, or of a newer format.
     pub fn contents(&self) -> Result<Contents, StoreError> {
-        todo!()
+        Contents::read(&self.folder.read_index()?, &self.folder.index())
     }
 
     /// Copies a pack file into the store's staging and checks the copy. `watch` is told the bytes
@@ -77,8 +89,7 @@ impl Store {
     /// When the file cannot be read, changes meanwhile, or is no sound pack, or when the store
     /// cannot take it.
     pub fn stage(&self, source: &Path, watch: &dyn Fn(u64, u64)) -> Result<Staged, StoreError> {
-        let _ = (source, watch);
-        todo!()
+        Staged::copy(&self.folder, source, watch)
     }
 
     /// Takes a pack file that is in memory; `name` stands in messages.
@@ -86,8 +97,7 @@ impl Store {
     /// # Errors
     /// As for [`stage`](Self::stage).
     pub fn stage_bytes(&self, bytes: &[u8], name: &Path) -> Result<Staged, StoreError> {
-        let _ = (bytes, name);
-        todo!()
+        Staged::write(&self.folder, bytes, name)
     }
 
     /// Waits until nobody else changes the store, and begins a change.
@@ -95,7 +105,7 @@ impl Store {
     /// # Errors
     /// When the store cannot be written, or its index cannot be read.
     pub fn change(&self) -> Result<Change, StoreError> {
-        todo!()
+        Change::begin(&self.folder)
     }
 
     /// Opens the pack file of an entry. Hashes nothing when the file is, by its stamp, the one that
@@ -104,8 +114,7 @@ impl Store {
     /// # Errors
     /// When the file is missing, is not what was added, or the entry was removed meanwhile.
     pub fn open_pack(&self, entry: &Entry) -> Result<PackFile, StoreError> {
-        let _ = entry;
-        todo!()
+        verify::open_pack(&self.folder, entry)
     }
 
     /// Reads every byte that is kept of an entry, and compares. `watch` is told the bytes that are
@@ -114,8 +123,7 @@ impl Store {
     /// # Errors
     /// When a blob is missing, or is not what was added.
     pub fn verify(&self, entry: &Entry, watch: &dyn Fn(u64, u64)) -> Result<(), StoreError> {
-        let _ = (entry, watch);
-        todo!()
+        verify::verify(&self.folder, entry, watch)
     }
 
     /// Removes blobs that nothing refers to, and staged files whose makers are gone.
@@ -123,6 +131,6 @@ impl Store {
     /// # Errors
     /// When the store cannot be written, or it cannot be known what is referred to.
     pub fn sweep(&self) -> Result<Swept, StoreError> {
-        todo!()
+        sweep::sweep(&self.folder)
     }
 }

@@ -1,16 +1,201 @@
-//! Files on their way into the store.
+//! A pack file's way in: copied first, and everything that is said of it afterwards is said of the
+//! copy. So nobody can swap the file between check and use.
+//!
+//! The bytes are copied by the kernel where it can, are written to the disk in the background from
+//! the first of them on, and are hashed once.
 
-use modularbase_format::PackFile;
+use std::fs::{self, File, Metadata};
+use std::io::{self, ErrorKind, Read, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Sender};
+use std::thread::{self, JoinHandle};
+
+use modularbase_format::{Mapping, PackFile};
+
+use super::error::at;
+use super::folder::Folder;
+use super::staging::Draft;
+use super::{StoreError, file};
+
+/// Bytes that are copied before somebody is told.
+const CHUNK: u64 = 8 << 20;
+
+/// Bytes that are copied before they are sent to the disk.
+const SYNC_CHUNK: u64 = 64 << 20;
 
 /// A pack file's checked copy inside the store, which nothing refers to yet. Dropped, it goes.
 #[derive(Debug)]
 pub struct Staged {
     file: PackFile,
+    draft: Draft,
+    syncing: Syncing,
 }
 
 impl Staged {
     /// The copy. Its path in messages is that of the file it was made of.
     pub fn file(&self) -> &PackFile {
         &self.file
+    }
+
+    /// Copies a file.
+    pub(super) fn copy(
+        folder: &Folder,
+        source: &Path,
+        watch: &dyn Fn(u64, u64),
+    ) -> Result<Self, StoreError> {
+        let (from, before) = file::open_source(source)?;
+        let total = before.len();
+        folder.make_staging()?;
+        let mut draft = Draft::new(folder)?;
+        let syncing = Syncing::begin(&mut draft)?;
+        let (mut done, mut synced) = (0, 0);
+        watch(done, total);
+        loop {
+            let mut chunk = (&from).take(CHUNK);
+            let copied = io::copy(&mut chunk, draft.file());
+            // The system does not say which of the two files it means.
+            let copied = copied.map_err(|error| match is_of_target(error.kind()) {
+                true => at(draft.path())(error),
+                false => at(source)(error),
+            })?;
+            done += copied;
+            if copied == 0 || done > total {
+                break;
+            }
+            watch(done, total);
+            if done - synced >= SYNC_CHUNK {
+                syncing.more();
+                synced = done;
+            }
+        }
+        let after = from.metadata().map_err(at(source))?;
+        let there = fs::metadata(source).ok();
+        let is_same = |now: &Metadata| Source::of(now) == Source::of(&before);
+        if done != total || !is_same(&after) || !there.is_some_and(|it| is_same(&it)) {
+            return Err(StoreError::Changed {
+                path: source.to_path_buf(),
+            });
+        }
+        Self::check(draft, syncing, source)
+    }
+
+    /// Writes bytes.
+    pub(super) fn write(folder: &Folder, bytes: &[u8], name: &Path) -> Result<Self, StoreError> {
+        folder.make_staging()?;
+        let mut draft = Draft::new(folder)?;
+        let syncing = Syncing::begin(&mut draft)?;
+        let written = draft.file().write_all(bytes);
+        written.map_err(at(draft.path()))?;
+        Self::check(draft, syncing, name)
+    }
+
+    fn check(mut draft: Draft, syncing: Syncing, name: &Path) -> Result<Self, StoreError> {
+        // The rest goes to the disk while the whole is hashed.
+        syncing.finish();
+        let map = Mapping::of_file(draft.file()).map_err(at(draft.path()))?;
+        let file = PackFile::from_map(Arc::new(map), name)?;
+        // Hashes a pack that is not signed; the signature's check has hashed the others.
+        file.digest();
+        Ok(Self {
+            file,
+            draft,
+            syncing,
+        })
+    }
+
+    /// Gives the copy its place and its mode, when all of it is on the disk.
+    pub(super) fn publish(self, to: &Path) -> Result<File, StoreError> {
+        let Self { draft, syncing, .. } = self;
+        syncing.wait().map_err(at(draft.path()))?;
+        draft.set_mode(0o444)?;
+        draft.publish(to)
+    }
+}
+
+/// Whether such an error can only be about the file that is written.
+fn is_of_target(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::StorageFull
+            | ErrorKind::QuotaExceeded
+            | ErrorKind::FileTooLarge
+            | ErrorKind::ReadOnlyFilesystem
+    )
+}
+
+/// A thread that sends a file's bytes to the disk. Dropped before [`finish`](Self::finish), it
+/// leaves them.
+#[derive(Debug)]
+struct Syncing {
+    orders: Sender<Order>,
+    thread: JoinHandle<io::Result<()>>,
+}
+
+/// What is to be sent to the disk.
+enum Order {
+    /// What is written by now.
+    More,
+    /// The same, and nothing comes after it.
+    Last,
+}
+
+impl Syncing {
+    fn begin(draft: &mut Draft) -> Result<Self, StoreError> {
+        let file = draft.file().try_clone().map_err(at(draft.path()))?;
+        let (orders, told) = mpsc::channel();
+        let sync = move || {
+            while let Ok(order) = told.recv() {
+                file.sync_data()?;
+                if matches!(order, Order::Last) {
+                    break;
+                }
+            }
+            Ok(())
+        };
+        let thread = thread::Builder::new().name("store-sync".to_owned());
+        let thread = thread.spawn(sync).map_err(at(draft.path()))?;
+        Ok(Self { orders, thread })
+    }
+
+    /// There is more to be sent.
+    fn more(&self) {
+        // When the thread has ended, it ended with an error, which `wait` gives.
+        let _ = self.orders.send(Order::More);
+    }
+
+    /// All of it is written.
+    fn finish(&self) {
+        let _ = self.orders.send(Order::Last);
+    }
+
+    /// Waits until all of it is on the disk; after [`finish`](Self::finish).
+    fn wait(self) -> io::Result<()> {
+        let ended = self.thread.join();
+        ended.unwrap_or_else(|_| Err(io::Error::other("the thread that syncs it has panicked")))
+    }
+}
+
+/// By what a file that is being read is seen to stay the same.
+#[derive(PartialEq, Eq)]
+struct Source {
+    place: (u64, u64),
+    size: u64,
+    modified: Option<std::time::SystemTime>,
+}
+
+impl Source {
+    fn of(metadata: &Metadata) -> Self {
+        #[cfg(unix)]
+        use std::os::unix::fs::MetadataExt;
+
+        Self {
+            #[cfg(unix)]
+            place: (metadata.dev(), metadata.ino()),
+            #[cfg(not(unix))]
+            place: (0, 0),
+            size: metadata.len(),
+            modified: metadata.modified().ok(),
+        }
     }
 }

@@ -1,4 +1,21 @@
-//! What nothing refers to, and its removal.
+//! What is referred to, and the removal of what is not.
+//!
+//! Of our own packs that is exact: manifest, config, pack file. What descriptors of other tools
+//! refer to, this does not judge: whatever looks like a digest in a document of theirs counts, and
+//! so on in the documents that it leads to.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{Read, Seek};
+
+use modularbase_format::Digest;
+use modularbase_format::oci::Index;
+
+use super::contents::{Contents, Entry};
+use super::error::at;
+use super::folder::Folder;
+use super::lock::Lock;
+use super::{StoreError, file, staging, verify};
 
 /// What a sweep removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -8,4 +25,136 @@ pub struct Swept {
     pub files: usize,
     /// How many bytes they took.
     pub bytes: u64,
+}
+
+impl Swept {
+    pub(super) fn count(&mut self, bytes: u64) {
+        self.files += 1;
+        self.bytes += bytes;
+    }
+}
+
+/// Removes what nothing refers to; see [`Store::sweep`](super::Store::sweep).
+pub(super) fn sweep(folder: &Folder) -> Result<Swept, StoreError> {
+    if !folder.is_made()? && !file::has_folder(&folder.staging())? {
+        return Ok(Swept::default());
+    }
+    let _lock = Lock::take(folder)?;
+    let mut swept = staging::sweep(folder)?;
+    let index = folder.read_index()?;
+    let contents = Contents::read(&index, &folder.index())?;
+    let kept = referred(folder, &index, &contents)?;
+    if !folder.has_blobs()? {
+        return Ok(swept);
+    }
+    let blobs = folder.blobs();
+    for entry in fs::read_dir(&blobs).map_err(at(&blobs))? {
+        let entry = entry.map_err(at(&blobs))?;
+        // What has no digest for a name, or is no file, was not put there by a store.
+        let name = entry.file_name();
+        let digest = name.to_str().and_then(|it| it.parse::<Digest>().ok());
+        let metadata = entry.metadata().map_err(at(&blobs))?;
+        if metadata.is_file() && digest.is_some_and(|it| !kept.contains(&it)) {
+            file::remove(&entry.path())?;
+            swept.count(metadata.len());
+        }
+    }
+    Ok(swept)
+}
+
+/// Removes the blobs of entries that were removed, as far as nothing else refers to them. The lock
+/// is held, and the index is without them. A crash leaves them for a sweep.
+pub(super) fn free(folder: &Folder, index: &Index, removed: &[Digest]) -> Result<(), StoreError> {
+    let contents = Contents::read(index, &folder.index())?;
+    let kept = referred(folder, index, &contents)?;
+    for digest in removed.iter().filter(|it| !kept.contains(it)) {
+        file::remove(&folder.blob(digest))?;
+    }
+    Ok(())
+}
+
+/// The blobs of an entry, as far as they can be told.
+pub(super) fn blobs_of(folder: &Folder, entry: &Entry) -> Vec<Digest> {
+    // Without its manifest nobody knows its config; a sweep finds it.
+    let image = verify::image(folder, entry).ok();
+    let config = image.and_then(|it| it.config.digest.sha256());
+    let known = [entry.manifest.0, entry.digest];
+    known.into_iter().chain(config).collect()
+}
+
+/// Every blob that something in the index refers to.
+fn referred(
+    folder: &Folder,
+    index: &Index,
+    contents: &Contents,
+) -> Result<BTreeSet<Digest>, StoreError> {
+    let mut kept = BTreeSet::new();
+    for entry in contents.entries() {
+        // Where the manifest is damaged nobody knows what it refers to, so nothing can go.
+        let image = verify::image(folder, entry)?;
+        kept.extend([entry.manifest.0, entry.digest]);
+        kept.extend(image.config.digest.sha256());
+    }
+    let ours: BTreeSet<usize> = contents.entries().iter().map(|it| it.at).collect();
+    let others = index.manifests.iter().enumerate();
+    let others = others.filter(|(at, _)| !ours.contains(at));
+    let mut next: Vec<Digest> = others.filter_map(|(_, it)| it.digest.sha256()).collect();
+    let mut seen = BTreeSet::new();
+    while let Some(digest) = next.pop() {
+        if seen.insert(digest) {
+            next.extend(named_in(folder, &digest)?);
+        }
+    }
+    kept.extend(seen);
+    Ok(kept)
+}
+
+/// Everything in a document that looks like a digest; nothing in other blobs.
+fn named_in(folder: &Folder, digest: &Digest) -> Result<Vec<Digest>, StoreError> {
+    let path = folder.blob(digest);
+    if !folder.has_blobs()? {
+        return Ok(Vec::new());
+    }
+    let Some((mut file, metadata)) = file::open(&path)? else {
+        return Ok(Vec::new());
+    };
+    // Nobody writes documents longer than an index; longer ones are content.
+    if metadata.len() > Index::LIMIT as u64 {
+        return Ok(Vec::new());
+    }
+    let mut head = Vec::new();
+    let read = (&mut file).take(64).read_to_end(&mut head);
+    read.map_err(at(&path))?;
+    if !head.trim_ascii_start().starts_with(b"{") {
+        return Ok(Vec::new());
+    }
+    file.rewind().map_err(at(&path))?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(at(&path))?;
+    Ok(digests_in(&bytes))
+}
+
+fn digests_in(bytes: &[u8]) -> Vec<Digest> {
+    const MARK: &[u8] = b"sha256:";
+    let starts = bytes.windows(MARK.len()).enumerate();
+    let starts = starts.filter(|(_, it)| *it == MARK);
+    let digest = |(at, _): (usize, &[u8])| {
+        let from = at + MARK.len();
+        let text = std::str::from_utf8(bytes.get(from..from + 64)?).ok()?;
+        text.parse().ok()
+    };
+    starts.filter_map(digest).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digests_are_found_wherever_they_stand() {
+        let (a, b) = (Digest::of(b"a"), Digest::of(b"b"));
+        let text = format!(r#"{{"x":["sha256:{a}"],"subject":{{"digest":"sha256:{b}"}},"sha256:0"#);
+        assert_eq!(digests_in(text.as_bytes()), [a, b]);
+        assert_eq!(digests_in(b"sha256:sha256:"), []);
+    }
 }

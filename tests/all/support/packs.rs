@@ -32,6 +32,15 @@ impl Gguf {
         self
     }
 
+    /// The stored bytes of a tensor that was added.
+    ///
+    /// # Panics
+    /// When there is none of that name.
+    pub fn bytes_of(&mut self, name: &str) -> &mut [u8] {
+        let found = self.tensors.iter_mut().find(|(known, ..)| known == name);
+        &mut found.expect("the tensor was added").3
+    }
+
     /// The file.
     pub fn bytes(&self) -> Vec<u8> {
         let mut writer = GgufWriter::new();

@@ -1,0 +1,184 @@
+//! How the files and folders of a store are opened: never through a link, never something else
+//! than what should be there, and never with a wait.
+
+use std::fs::{self, File, FileType, Metadata, OpenOptions};
+use std::io::{ErrorKind, Read};
+use std::path::Path;
+
+use super::StoreError;
+use super::error::at;
+
+/// Opens a regular file of the store to read it; `None` when there is none.
+pub(super) fn open(path: &Path) -> Result<Option<(File, Metadata)>, StoreError> {
+    open_as(path, OpenOptions::new().read(true), false)
+}
+
+/// Opens a file of the store to lock it, and makes it when there is none.
+pub(super) fn open_or_make(path: &Path) -> Result<File, StoreError> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true);
+    let opened = open_as(path, &options, false)?;
+    // Nothing is missing that was to be made, short of its folder.
+    let missing = || at(path)(ErrorKind::NotFound.into());
+    opened.map(|(file, _)| file).ok_or_else(missing)
+}
+
+/// Opens a file of the user's, who may well have given a link.
+pub(super) fn open_source(path: &Path) -> Result<(File, Metadata), StoreError> {
+    let opened = open_as(path, OpenOptions::new().read(true), true)?;
+    opened.ok_or_else(|| at(path)(ErrorKind::NotFound.into()))
+}
+
+/// Reads a small file of the store; `None` when there is none.
+pub(super) fn read(path: &Path, limit: usize) -> Result<Option<Vec<u8>>, StoreError> {
+    let Some((file, metadata)) = open(path)? else {
+        return Ok(None);
+    };
+    let limit = limit as u64;
+    let too_long = |found| StoreError::TooLong {
+        path: path.to_path_buf(),
+        found,
+        limit,
+    };
+    if metadata.len() > limit {
+        return Err(too_long(metadata.len()));
+    }
+    let mut bytes = Vec::new();
+    let mut reader = file.take(limit + 1);
+    reader.read_to_end(&mut bytes).map_err(at(path))?;
+    match bytes.len() as u64 {
+        found if found > limit => Err(too_long(found)),
+        _ => Ok(Some(bytes)),
+    }
+}
+
+fn open_as(
+    path: &Path,
+    options: &OpenOptions,
+    through_links: bool,
+) -> Result<Option<(File, Metadata)>, StoreError> {
+    let not_a_file = |found| StoreError::NotAFile {
+        path: path.to_path_buf(),
+        found,
+    };
+    let file = match system::open(path, options, through_links) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => {
+            // A link is not opened, and a socket or a folder perhaps not; say what it is.
+            let kind = match through_links {
+                true => fs::metadata(path),
+                false => fs::symlink_metadata(path),
+            };
+            let what = kind.ok().and_then(|it| other_than_file(it.file_type()));
+            return Err(what.map_or_else(|| at(path)(error), not_a_file));
+        }
+    };
+    let metadata = file.metadata().map_err(at(path))?;
+    match other_than_file(metadata.file_type()) {
+        Some(found) => Err(not_a_file(found)),
+        None => Ok(Some((file, metadata))),
+    }
+}
+
+/// Whether there is a folder; anything else in its place is an error, and so is a link.
+pub(super) fn has_folder(path: &Path) -> Result<bool, StoreError> {
+    let metadata = match fs::symlink_metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(at(path)(error)),
+    };
+    if metadata.is_dir() {
+        return Ok(true);
+    }
+    Err(StoreError::NotAFolder {
+        path: path.to_path_buf(),
+        found: other_than_file(metadata.file_type()).unwrap_or("a file"),
+    })
+}
+
+/// Makes a folder of the store when it is not there.
+pub(super) fn make_folder(path: &Path) -> Result<(), StoreError> {
+    if has_folder(path)? {
+        return Ok(());
+    }
+    match fs::create_dir(path) {
+        // Somebody else was quicker; it still has to be a folder.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => has_folder(path).map(drop),
+        made => made.map_err(at(path)),
+    }
+}
+
+/// Has the names in a folder survive a loss of power.
+pub(super) fn sync_folder(path: &Path) -> Result<(), StoreError> {
+    system::sync_folder(path).map_err(at(path))
+}
+
+/// Removes a file; one that is gone already is fine.
+pub(super) fn remove(path: &Path) -> Result<(), StoreError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(at(path)(error)),
+        _ => Ok(()),
+    }
+}
+
+fn other_than_file(kind: FileType) -> Option<&'static str> {
+    if kind.is_file() {
+        return None;
+    }
+    Some(match () {
+        () if kind.is_symlink() => "a link",
+        () if kind.is_dir() => "a folder",
+        () => "a device, pipe or socket",
+    })
+}
+
+#[cfg(unix)]
+mod system {
+    use std::fs::{File, OpenOptions};
+    use std::io;
+    use std::os::unix::fs::OpenOptionsExt;
+    use std::path::Path;
+
+    use rustix::fs::OFlags;
+
+    pub(super) fn open(
+        path: &Path,
+        options: &OpenOptions,
+        through_links: bool,
+    ) -> io::Result<File> {
+        // A pipe without a writer would be waited for; regular files do not mind.
+        let mut flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+        flags.set(OFlags::NOFOLLOW, !through_links);
+        let flags = i32::try_from(flags.bits()).map_err(|_| io::ErrorKind::Unsupported)?;
+        options.clone().custom_flags(flags).open(path)
+    }
+
+    pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_all()
+    }
+}
+
+#[cfg(not(unix))]
+mod system {
+    use std::fs::{self, File, OpenOptions};
+    use std::io;
+    use std::path::Path;
+
+    pub(super) fn open(
+        path: &Path,
+        options: &OpenOptions,
+        through_links: bool,
+    ) -> io::Result<File> {
+        let is_link = fs::symlink_metadata(path).is_ok_and(|it| it.is_symlink());
+        if is_link && !through_links {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        options.open(path)
+    }
+
+    /// Folders cannot be opened to be synced; the file system's journal has to do.
+    pub(super) fn sync_folder(_: &Path) -> io::Result<()> {
+        Ok(())
+    }
+}
