@@ -32,7 +32,7 @@ impl Home {
     /// The places.
     pub fn places(&self) -> Result<Places, Failed> {
         let places = match &self.folder {
-            Some(folder) if !folder.as_os_str().is_empty() => Places::below(folder.clone()),
+            Some(folder) if !folder.as_os_str().is_empty() => Places::below(folder),
             _ => Places::from_env(),
         };
         Ok(places.map_err(Error::from)?)

@@ -240,14 +240,8 @@ impl Candidate {
                     .into());
                 }
                 change.pin(&manifest.id, now.key);
-                match now.news {
-                    News::Known { .. } => {
-                        change.put_in_use(&manifest.id, &manifest.version, hooks_allowed)?;
-                    }
-                    News::New | News::Instead { .. } => {
-                        change.add(copy, &interfaces, hooks_allowed)?;
-                    }
-                }
+                // The same file again puts a damaged one right.
+                change.add(copy, &interfaces, hooks_allowed)?;
             }
         }
         change.commit()?;

@@ -38,7 +38,7 @@ struct Facts<'a> {
     router: bool,
     hooks_allowed: bool,
     added: u64,
-    id_belongs_to: Option<&'a str>,
+    publisher: Option<&'a str>,
 }
 
 pub fn run(arguments: &Arguments, home: &Home) -> Result<ExitCode, Failed> {
@@ -53,7 +53,7 @@ pub fn run(arguments: &Arguments, home: &Home) -> Result<ExitCode, Failed> {
             router: installed.router,
             hooks_allowed: installed.hooks_allowed,
             added: installed.added,
-            id_belongs_to: owner.as_deref(),
+            publisher: owner.as_deref(),
         },
     };
     arguments.format.print(&shown, || {
@@ -81,5 +81,5 @@ fn put(page: &mut Page, pack: &Inspection, installed: &Installed, owner: Option<
             false => "not allowed",
         });
     }
-    page.whole("id belongs to", owner.unwrap_or("nobody"));
+    page.whole("publisher", owner.unwrap_or("nobody"));
 }

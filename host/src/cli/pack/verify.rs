@@ -33,7 +33,7 @@ pub fn run(arguments: &Arguments, home: &Home) -> Result<ExitCode, Failed> {
     let broken = |it: &&Verified| it.problem.is_some();
     for it in verified.iter().filter(broken) {
         note(&format!(
-            "hint: `mbhost pack rm {0}@{1}` removes it, then it can be added again from its file",
+            "hint: adding the file of `{0}` {1} again puts it right, `mbhost pack rm {0}@{1}` removes it",
             it.id, it.version
         ));
     }
