@@ -1,9 +1,13 @@
 //! `mbhost` as people use it: whole commands, what they print and how they end.
 
+/// Keys, and packs that are signed with them.
+mod keys;
 /// Packs that are added, listed, shown, verified and removed.
 mod packs;
 /// Where a pack's weights come from, and what a build may replace.
 mod weights;
+/// Packs of weights alone, with code that the host brings.
+mod wrap;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -353,8 +357,11 @@ fn folders_that_are_no_packs_crate_are_told_what_they_lack() {
     write(manifest, &format!("publisher = \"ed25519:{key}\"\n{text}"));
     build("x").refused(
         1,
-        "error: x/pack.toml: names a `publisher`, whose key signs packs; a build signs nothing\n\
-         hint: leave `publisher` out while the pack is not signed\n",
+        &format!(
+            "error: x/pack.toml: names the publisher `ed25519:{key}`, and there is no key to sign \
+             with\n\
+             hint: `--sign KEY` signs the pack with that publisher's private key\n"
+        ),
     );
     let out = |path: &str| mbhost(dir.path(), &["pack", "build", "fresh", "--out", path]);
     out("gone/x.wasm").refused(

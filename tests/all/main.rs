@@ -10,6 +10,8 @@ mod code_cache;
 mod contract;
 /// Commands that are written of are there.
 mod docs;
+/// The code that the host brings is what its source builds.
+mod embedded;
 /// Packs that loop, hoard, lie and forge harm nobody but themselves.
 mod hostile;
 /// Mixtures compute what plain arithmetic says, with the experts that were chosen and no other.

@@ -306,32 +306,46 @@ fn the_order_of_candidates_changes_nothing() {
     }
 }
 
+/// The least of some shares of a turn's fuel, in hundredths, within which the router answers.
+fn share_of_fuel(query: &Query) -> (u64, Answer) {
+    let within = |share: u64| {
+        let mut limits = Limits::default();
+        limits.turn.fuel = limits.turn.fuel / 100 * share;
+        let pack = open("", &Sandbox::new(limits));
+        Some((share, ask(&pack, query.clone()).ok()?))
+    };
+    let found = [10, 20, 30, 50].into_iter().find_map(within);
+    found.expect("half of the fuel is enough")
+}
+
 #[test]
 fn a_full_house_stays_within_the_limits() {
     const WIDE: usize = 4096;
     let mut noise = Noise(6);
-    let words: Vec<String> = (0..100).map(|i| format!("keyword {i}")).collect();
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let all: Vec<Candidate> = (0..50)
-        .map(|i| {
-            let signatures = (0..8).map(|_| noise.vector(WIDE)).collect();
-            candidate(&format!("pack-{i:02}"), &words, signatures)
-        })
-        .collect();
-    // A long turn, full of beginnings of keywords.
-    let text = "keyword 200 keyword keyword ".repeat(1000);
-    let pooled = all[31].signatures[5].clone();
-    let most = Limits::default().turn.fuel;
-    let within = |share: &u64| {
-        let mut limits = Limits::default();
-        limits.turn.fuel = most / 100 * share;
-        let pack = open("", &Sandbox::new(limits));
-        let answer = ask(&pack, query(&text, pooled.clone(), &all));
-        answer.is_ok_and(|answer| ids(&answer.chosen) == ["pack-31"])
+    let house = |keywords: &dyn Fn(usize) -> String, noise: &mut Noise| -> Vec<Candidate> {
+        let keywords: Vec<String> = (0..256).map(keywords).collect();
+        let keywords: Vec<&str> = keywords.iter().map(String::as_str).collect();
+        let signatures = |noise: &mut Noise| (0..8).map(|_| noise.vector(WIDE)).collect();
+        let pack = |i| candidate(&format!("pack-{i:02}"), &keywords, signatures(noise));
+        (0..50).map(pack).collect()
     };
-    let share = [5, 10, 15, 20, 25].into_iter().find(within);
-    let share = share.expect("a quarter of the fuel is enough");
-    println!("50 candidates with 8 signatures of width {WIDE}: at most {share} % of the fuel");
+
+    let plain = house(&|i| format!("keyword {i}"), &mut noise);
+    let text = "A turn as long as a page of a book, with no word in it that is told twice. ";
+    let pooled = plain[31].signatures[5].clone();
+    let (share, answer) = share_of_fuel(&query(&text.repeat(40), pooled.clone(), &plain));
+    println!("50 candidates, 8 signatures of width {WIDE}: at most {share} % of the fuel");
+    assert_eq!(ids(&answer.chosen), ["pack-31"]);
+
+    // Keywords that the text nearly has, everywhere: eight words that are all `a` or `b`.
+    let word = |bit: bool| if bit { "a " } else { "b " };
+    let nearly = |i: usize| (0..8).map(|bit| word(i >> bit & 1 == 1)).collect();
+    let greedy = house(&nearly, &mut noise);
+    let text: String = (0..20_000).map(|i| word(i % 2 == 0)).collect();
+    let pooled = greedy[31].signatures[5].clone();
+    let (share, answer) = share_of_fuel(&query(&text, pooled, &greedy));
+    println!("50 greedy candidates, a turn of 20000 words: at most {share} % of the fuel");
+    assert_eq!(ids(&answer.chosen), ["pack-31"]);
 }
 
 #[test]

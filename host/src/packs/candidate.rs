@@ -239,8 +239,8 @@ impl Candidate {
                     }
                     .into());
                 }
-                change.pin(&manifest.id, now.key);
-                // The same file again puts a damaged one right.
+                change.pin(&manifest.id, now.key)?;
+                // What is kept already is mended where it was damaged.
                 change.add(copy, &interfaces, hooks_allowed)?;
             }
         }

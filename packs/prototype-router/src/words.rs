@@ -3,8 +3,8 @@
 //! `route` is the caller. Case does not count; what a word is does not depend on a language: a
 //! run of letters, digits and `_` is one, and so is every other sign, and every letter of a
 //! script that is written without spaces. A keyword may be several words in a row (`C++` is
-//! three). What stays true: a keyword costs about its length and how often its rarest word
-//! stands in the text, so no list of keywords makes a turn expensive.
+//! three). What stays true: what a candidate's keywords cost has a bound, whatever they are and
+//! whatever the text is.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,6 +13,9 @@ const MOST_KEYWORDS: usize = 256;
 
 /// Letters of a keyword; a longer one is no word.
 const LONGEST_KEYWORD: usize = 64;
+
+/// Places where a keyword is looked for: what stands in a text more often tells nothing.
+const MOST_PLACES: usize = 64;
 
 /// The words of a text and where they stand.
 pub struct Words {
@@ -91,10 +94,11 @@ impl Words {
         let Some((at, places)) = rarest.min_by_key(|(_, places)| places.len()) else {
             return false;
         };
-        places.iter().any(|&place| {
+        places.iter().take(MOST_PLACES).any(|&place| {
             let start = place.checked_sub(at);
             let row = start.and_then(|start| self.text.get(start..start + words.len()));
-            row == Some(words)
+            // Word by word: the first that differs ends it.
+            row.is_some_and(|row| row.iter().eq(words))
         })
     }
 }
@@ -205,6 +209,14 @@ mod tests {
     fn what_names_nothing_is_not_found() {
         let nothing = ["", " ", "?", "...", "\u{0}", "🩺", "\u{301}"];
         assert_eq!(found("? ... 🩺 \u{0} e\u{301}", &nothing), 0);
+    }
+
+    #[test]
+    fn a_keyword_is_looked_for_around_its_rarest_word() {
+        let text = format!("{} the end", "the ".repeat(2 * MOST_PLACES));
+        assert_eq!(found(&text, &["the end"]), 1);
+        let text = format!("{} the the end end", "the end ".repeat(2 * MOST_PLACES));
+        assert_eq!(found(&text, &["the the end end"]), 0);
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod folder;
 mod gc;
 mod init;
 mod inspect;
+mod keygen;
 mod list;
 mod rm;
 mod show;
@@ -33,6 +34,8 @@ pub enum Verb {
     Build(build::Arguments),
     /// Make a pack of weights, with code that this program brings: no Rust needed
     Wrap(wrap::Arguments),
+    /// Make a key to sign packs with
+    Keygen(keygen::Arguments),
     /// Load a pack in a real host and look whether it does what every pack must
     Test(test::Arguments),
     /// Say what a pack file is and holds, without running it
@@ -62,6 +65,7 @@ impl Verb {
             Self::Init(arguments) => init::run(arguments),
             Self::Build(arguments) => build::run(arguments),
             Self::Wrap(arguments) => wrap::run(arguments),
+            Self::Keygen(arguments) => keygen::run(&arguments),
             Self::Test(arguments) => test::run(arguments),
             Self::Inspect(arguments) => inspect::run(&arguments),
             Self::Add(arguments) => add::run(&arguments, home),

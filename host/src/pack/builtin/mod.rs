@@ -6,6 +6,12 @@
 //! it; with its own manifest it passes preflight and describes itself.
 
 use std::fmt;
+use std::path::Path;
+
+use modularbase_format::Manifest;
+use semver::Version;
+
+use super::build::{BuildError, PACK_FILE, Wrap};
 
 /// Code that the host brings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -17,7 +23,7 @@ pub enum Builtin {
 
 impl Builtin {
     /// All of it.
-    pub const ALL: &[Self] = &[Self::Dense];
+    pub const ALL: [Self; 1] = [Self::Dense];
 
     /// What commands call it: the id in its own manifest.
     pub fn name(self) -> &'static str {
@@ -39,6 +45,45 @@ impl Builtin {
             Self::Dense => include_str!("../../../../packs/dense/pack.toml"),
         }
     }
+
+    /// Its version, as its own manifest has it.
+    pub fn version(self) -> Version {
+        let manifest = Manifest::parse(self.manifest(), self.name());
+        manifest
+            .expect("the manifest was sound when it was embedded")
+            .version
+    }
+
+    /// Its name and version, as packs are called.
+    pub fn id_and_version(self) -> String {
+        format!("{self}@{}", self.version())
+    }
+
+    /// Whether this is what somebody calls by an id and, perhaps, a version.
+    pub fn is(self, id: &str, version: Option<&Version>) -> bool {
+        self.name() == id && version.is_none_or(|it| *it == self.version())
+    }
+
+    /// The pack that it is with its own manifest, as a file's bytes; none where it declares
+    /// weights, which are for others to bring.
+    ///
+    /// # Errors
+    /// When there is no room for it on the way.
+    pub fn pack(self) -> Result<Option<Vec<u8>>, BuildError> {
+        let io = |path: &Path, source| BuildError::Io {
+            path: path.to_owned(),
+            source,
+        };
+        let dir = tempfile::tempdir().map_err(|error| io(&std::env::temp_dir(), error))?;
+        let path = dir.path().join(PACK_FILE);
+        match Wrap::new(self).out(&path).start() {
+            Ok(_) => std::fs::read(&path)
+                .map(Some)
+                .map_err(|error| io(&path, error)),
+            Err(BuildError::WithoutWeights { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
 }
 
 impl fmt::Display for Builtin {
@@ -49,8 +94,6 @@ impl fmt::Display for Builtin {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use modularbase_format::{PackFile, PackWriter};
 
     use super::*;
@@ -64,6 +107,7 @@ mod tests {
             let written = PackWriter::new(code.component(), code.manifest()).write(&path);
             let file = written.unwrap_or_else(|error| panic!("{code}: {error}"));
             assert_eq!(file.manifest().id, code.name());
+            assert_eq!(file.manifest().version, code.version());
             assert!(file.component() == code.component(), "{code}");
             let pack = Pack::from_file(file, &Sandbox::default());
             let pack = pack.unwrap_or_else(|error| panic!("{error}"));
@@ -71,6 +115,9 @@ mod tests {
             let described = described.unwrap_or_else(|error| panic!("{error}"));
             let roles: Vec<_> = described.iter().map(|it| it.role).collect();
             assert_eq!(roles, pack.manifest().roles, "{code}");
+            let declares = described.iter().any(|it| !it.weights.is_empty());
+            let alone = code.pack().unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!(alone.is_some(), !declares, "{code}");
         }
     }
 
