@@ -9,7 +9,7 @@ mod refused;
 /// Texts that would like to steer a terminal or look like ours.
 mod strangers;
 /// A program that believes to sit at a terminal.
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod terminal;
 /// Several commands at once.
 mod together;

@@ -68,12 +68,9 @@ fn introduce(candidate: &Candidate) {
         News::Known { .. } => page.line("is kept", "and will be in use again"),
         News::Instead { of } => page.line("instead of", format!("{of}, which is kept")),
     }
-    if let Some(key) = candidate.new_key() {
-        page.whole("publisher", format!("{key}"));
-        page.line(
-            "",
-            format!("from now on the id `{}` belongs to that key", pack.id),
-        );
+    if candidate.new_key().is_some() {
+        let id = &pack.id;
+        page.line("publisher", format!("new: from now on the id `{id}` belongs to the key above"));
     }
     tell(&page.text());
     for warning in candidate.warnings() {

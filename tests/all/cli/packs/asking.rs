@@ -1,12 +1,12 @@
 //! One question, after everything was said; nothing but a yes is a yes, and a pipe says none.
 
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 use super::terminal::Terminal;
 use super::{add, folder, installed, key, nosy, pack, put, quiet, store};
 
 const HOOKS: &str = "add it, and allow it to read your messages and add to them? [y/N] ";
 
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 #[test]
 fn a_yes_adds_it_and_everything_else_does_not() {
     let dir = folder();
@@ -26,7 +26,7 @@ fn a_yes_adds_it_and_everything_else_does_not() {
     assert_eq!(installed(dir.path()), ["quiet 1.0.0*"]);
 }
 
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 #[test]
 fn hooks_are_asked_about_in_words() {
     let dir = folder();
@@ -50,15 +50,15 @@ fn hooks_are_asked_about_in_words() {
     assert!(shown.contains("\n  hooks        allowed\n"), "{shown}");
 }
 
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 #[test]
 fn whoever_leaves_at_the_question_leaves_nothing_for_long() {
     let dir = folder();
     put(dir.path(), "quiet.wasm", &quiet("1.0.0"));
     put(dir.path(), "nosy.wasm", &nosy("1.0.0"));
     let asked = Terminal::start(dir.path(), &["pack", "add", "quiet.wasm"]).until("[y/N] ");
-    let ran = asked.signal("INT").end();
-    assert_eq!(ran.code, None, "a signal ended it: {}", ran.err);
+    let ran = asked.types("\u{3}").end();
+    assert_eq!(ran.code, Some(128 + 2), "SIGINT ended it: {}", ran.err);
     assert_eq!(installed(dir.path()), [""; 0]);
     // What it left is gone when the next one comes.
     let asked = Terminal::start(dir.path(), &["pack", "add", "nosy.wasm"]).until("[y/N] ");
@@ -66,7 +66,7 @@ fn whoever_leaves_at_the_question_leaves_nothing_for_long() {
     assert!(store(dir.path()).is_empty(), "{:?}", store(dir.path()).keys());
 }
 
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 #[test]
 fn two_who_are_asked_at_once_both_get_what_they_said_yes_to() {
     let dir = folder();
@@ -122,7 +122,9 @@ fn a_publisher_who_was_trusted_is_not_asked_about_again() {
     put(dir.path(), "signed.wasm", &quiet("1.1.0").sign(&ours));
     let said = pack(dir.path(), &["add", "signed.wasm", "--yes"]);
     let pinned = format!(
-        "  publisher    {}\n               from now on the id `quiet` belongs to that key\n",
+        "  signed by    {}\n  can          computes on hidden states; writes to the log\n  \
+         instead of   1.0.0, which is kept\n  publisher    new: from now on the id `quiet` belongs \
+         to the key above\n",
         ours.publisher()
     );
     assert!(said.err.contains(&pinned), "{}", said.err);

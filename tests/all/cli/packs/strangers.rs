@@ -1,7 +1,7 @@
 //! A pack's own words, shown by every verb that shows any: they steer no terminal, and none of
 //! them can be taken for a line of ours.
 
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 use super::terminal::Terminal;
 use super::{folder, pack, put};
 use crate::support::{Source, guest};
@@ -59,7 +59,7 @@ fn no_verb_lets_them_steer_a_terminal() {
     }
 }
 
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 #[test]
 fn above_a_question_they_stay_in_their_column_and_leave_room() {
     let dir = folder();

@@ -1,16 +1,12 @@
-//! A terminal of 80 columns, with `mbhost` in front of it: what it says is read here, and what is
-//! typed is written here. Its standard output is a pipe, as in `mbhost … > file`.
+//! A terminal of 80 columns with `mbhost` in front of it, made by `script`: what it says is read
+//! here, and what is typed is written here. Its standard output goes to a file, as in
+//! `mbhost … > file`.
 
-use std::fs::File;
 use std::io::{Read, Write};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
-
-use rustix::fs::{Mode, OFlags};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{Winsize, tcsetwinsize};
 
 use crate::cli::{Run, command};
 
@@ -19,46 +15,50 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 pub struct Terminal {
     child: Child,
-    keyboard: File,
+    keyboard: ChildStdin,
     screen: Receiver<Vec<u8>>,
     /// What was shown so far.
     seen: String,
+    /// Where its standard output goes.
+    out: PathBuf,
 }
 
 impl Terminal {
-    /// Starts `mbhost` with these words.
+    /// Starts `mbhost` with these words, none of which needs quotes.
     pub fn start(folder: &Path, words: &[&str]) -> Self {
-        let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC);
-        let ours = ours.expect("there is a terminal");
-        grantpt(&ours).expect("it is ours");
-        unlockpt(&ours).expect("it is ours");
-        let size = Winsize {
-            ws_row: 24,
-            ws_col: 80,
-            ws_xpixel: 0,
-            ws_ypixel: 0,
-        };
-        tcsetwinsize(&ours, size).expect("it has a size");
-        let name = ptsname(&ours, Vec::new()).expect("it has a name");
-        let how = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let theirs = rustix::fs::open(name, how, Mode::empty()).expect("it can be opened");
-        let again = || Stdio::from(theirs.try_clone().expect("it can be shared"));
-        let child = command(folder, words)
+        let out = tempfile::NamedTempFile::new().expect("there is room");
+        let out = out.into_temp_path().keep().expect("it can be kept");
+        let mbhost = command(folder, words);
+        let mut line = format!(
+            "stty cols 80 rows 24; exec {}",
+            mbhost.get_program().to_string_lossy()
+        );
+        for word in mbhost.get_args() {
+            line.push_str(&format!(" {}", word.to_string_lossy()));
+        }
+        line.push_str(&format!(" > {}", out.display()));
+        let mut script = std::process::Command::new("script");
+        script.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
+        script.current_dir(folder).env("SHELL", "/bin/sh");
+        for (name, value) in mbhost.get_envs() {
+            match value {
+                Some(value) => script.env(name, value),
+                None => script.env_remove(name),
+            };
+        }
+        let mut child = script
             // Nothing is drawn but text.
             .env("TERM", "dumb")
-            .stdin(again())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(again())
             .spawn()
-            .expect("mbhost starts");
-        drop(theirs);
-        let keyboard = File::from(ours);
-        let mut screen = keyboard.try_clone().expect("it can be shared");
-        let (shown, screen_end) = mpsc::channel();
+            .expect("there is `script`, of util-linux");
+        let keyboard = child.stdin.take().expect("it is a pipe");
+        let mut screen_end = child.stdout.take().expect("it is a pipe");
+        let (shown, screen) = mpsc::channel();
         std::thread::spawn(move || {
             let mut bytes = [0; 4096];
-            // Ends with an error when the last program in front of the terminal has gone.
-            while let Ok(count @ 1..) = screen.read(&mut bytes) {
+            while let Ok(count @ 1..) = screen_end.read(&mut bytes) {
                 if shown.send(bytes[..count].to_vec()).is_err() {
                     break;
                 }
@@ -67,8 +67,9 @@ impl Terminal {
         Self {
             child,
             keyboard,
-            screen: screen_end,
+            screen,
             seen: String::new(),
+            out,
         }
     }
 
@@ -85,27 +86,21 @@ impl Terminal {
     }
 
     pub fn types(mut self, text: &str) -> Self {
-        self.keyboard.write_all(text.as_bytes()).expect("somebody reads");
-        self
-    }
-
-    /// Sends it a signal.
-    pub fn signal(self, name: &str) -> Self {
-        let id = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-s", name, &id]).status();
-        assert!(sent.expect("there is `kill`").success());
+        self.keyboard
+            .write_all(text.as_bytes())
+            .and_then(|()| self.keyboard.flush())
+            .expect("somebody reads");
         self
     }
 
     /// Waits for its end; `err` is all that was shown.
     pub fn end(mut self) -> Run {
-        let mut out = String::new();
-        let mut pipe = self.child.stdout.take().expect("it is a pipe");
-        pipe.read_to_string(&mut out).expect("it prints UTF-8");
-        let ended = self.child.wait().expect("it ends");
         while let Ok(bytes) = self.screen.recv_timeout(PATIENCE) {
             self.show(&bytes);
         }
+        let ended = self.child.wait().expect("it ends");
+        let out = std::fs::read_to_string(&self.out).expect("it prints UTF-8");
+        std::fs::remove_file(&self.out).expect("it is ours");
         Run {
             code: ended.code(),
             out,
