@@ -360,7 +360,8 @@ fn folders_that_are_no_packs_crate_are_told_what_they_lack() {
         &format!(
             "error: x/pack.toml: names the publisher `ed25519:{key}`, and there is no key to sign \
              with\n\
-             hint: `--sign KEY` signs the pack with that publisher's private key\n"
+             hint: `--sign KEY` signs a pack that is made with that publisher's private key, and a \
+             pack.toml without `publisher` gets it from there\n"
         ),
     );
     let out = |path: &str| mbhost(dir.path(), &["pack", "build", "fresh", "--out", path]);

@@ -127,16 +127,14 @@ impl Packs {
 
     /// A pack that comes with the host goes the way of a stranger's: it is no exception.
     fn consider_builtin(&self, name: &Name, allow: Allow) -> Result<Candidate> {
-        let Some(code) = Builtin::ALL.iter().find(|it| own_name(**it) == *name) else {
+        let Some(code) = Builtin::ALL.into_iter().find(|it| own_name(*it) == *name) else {
             return Err(self.unknown(name)?.into());
         };
         let folder = tempfile::tempdir().map_err(|source| Error::Io {
             path: std::env::temp_dir(),
             source,
         })?;
-        let pack = Wrap::new(*code)
-            .out(folder.path().join(PACK_FILE))
-            .start()?;
+        let pack = Wrap::new(code).out(folder.path().join(PACK_FILE)).start()?;
         self.consider_copy(self.store.stage(&pack.path, &|_, _| {})?, allow)
     }
 }

@@ -283,7 +283,7 @@ impl Packs {
         let contents = self.store.contents()?;
         let mut similar = similar(&contents, name);
         for code in Builtin::ALL {
-            let known = candidate::own_name(*code);
+            let known = candidate::own_name(code);
             if known.id == name.id {
                 similar.push(known.to_string());
             }

@@ -134,7 +134,8 @@ fn a_publisher_and_a_key_go_together_or_nothing_is_built() {
         &format!(
             "error: two/pack.toml: names the publisher `{publisher}`, and there is no key to sign \
              with\n\
-             hint: `--sign KEY` signs the pack with that publisher's private key\n"
+             hint: `--sign KEY` signs a pack that is made with that publisher's private key, and a \
+             pack.toml without `publisher` gets it from there\n"
         ),
     );
     build(&["--sign", "gone.pem"]).refused(

@@ -4,6 +4,7 @@ use modularbase::Builtin;
 use modularbase::pack::{Pack, Sandbox};
 use modularbase_format::{PackFile, PackWriter};
 
+use super::weights::TRAINED;
 use super::{Run, edit, folder, mbhost, mbhost_with, names, write};
 use crate::support::{Gguf, repository};
 
@@ -216,6 +217,20 @@ fn what_does_not_fit_together_is_refused_and_nothing_is_lost() {
     );
     write(dir.path().join("pack.toml"), &manifest);
 
+    // A tensor by another name.
+    let name = b"blk.1.attn_q.weight";
+    let at = weights.windows(name.len()).position(|it| it == name);
+    let mut renamed = weights.clone();
+    renamed[at.expect("dense has it") + 4] = b'7';
+    std::fs::write(dir.path().join("w.gguf"), renamed).expect("there is room");
+    run(&[]).refused(
+        1,
+        "error: w.gguf: weight `blk.1.attn_q.weight` is missing, expected [64, 64]; not declared, \
+         but in the file: `blk.7.attn_q.weight`\n\
+         hint: `[model]` in pack.toml says which weights the code declares; of a pack that has \
+         them, `mbhost pack inspect --tensors` lists the names and shapes\n",
+    );
+
     // A file that was cut short, anywhere, and one that is none.
     for end in [0, 3, 23, 200, weights.len() / 2, weights.len() - 1] {
         std::fs::write(dir.path().join("w.gguf"), &weights[..end]).expect("there is room");
@@ -254,6 +269,52 @@ fn what_does_not_fit_together_is_refused_and_nothing_is_lost() {
     assert_eq!(left, ["pack.toml", "pack.wasm", "w.gguf"]);
 }
 
+/// A router by prototypes needs nothing: its own manifest says all, and it has no weights.
+#[test]
+fn code_without_weights_is_a_pack_by_itself() {
+    let dir = folder();
+    let made = wrap(dir.path(), &["prototype-router", "--json"]).json();
+    assert_eq!(made["path"], "pack.wasm");
+    assert_eq!(
+        (&made["parameters"], &made["seeded"]),
+        (&0.into(), &false.into())
+    );
+    assert_eq!(made["warnings"], serde_json::json!([]));
+    let read = |name: &str| std::fs::read(dir.path().join(name)).expect("a pack");
+    let alone = Builtin::PrototypeRouter.pack().expect("there is room");
+    assert!(alone.expect("it declares no weights") == read("pack.wasm"));
+    mbhost(dir.path(), &["pack", "test", "pack.wasm"]).good();
+
+    // Weights for it are nobody's, and are said to be.
+    dense(dir.path());
+    let manifest = Builtin::PrototypeRouter.manifest();
+    let manifest = write(dir.path().join("router/pack.toml"), manifest);
+    let manifest = manifest.to_str().expect("a plain path");
+    let given = [
+        "prototype-router",
+        "--weights",
+        "w.gguf",
+        "--manifest",
+        manifest,
+        "--json",
+    ];
+    let made = wrap(dir.path(), &given).json();
+    assert_eq!(
+        made["warnings"],
+        serde_json::json!([
+            "18 tensors are not declared by the pack and were left out: \
+             `blk.0.attn_k.weight`, `blk.0.attn_norm.weight`, `blk.0.attn_output.weight` and more"
+        ])
+    );
+    assert!(read("router/pack.wasm") == read("pack.wasm"));
+
+    // Nor does it take the place of a pack whose weights somebody trained.
+    wrap(dir.path(), &[&DENSE[..], &["--out", "d.wasm"]].concat()).good();
+    let trained = read("d.wasm");
+    wrap(dir.path(), &["prototype-router", "--out", "d.wasm"]).refused(1, TRAINED);
+    assert!(read("d.wasm") == trained);
+}
+
 #[test]
 fn a_wrapped_pack_is_signed_as_a_built_one_is() {
     let dir = folder();
@@ -275,7 +336,8 @@ fn a_wrapped_pack_is_signed_as_a_built_one_is() {
         1,
         &format!(
             "error: pack.toml: names the publisher `{named}`, and there is no key to sign with\n\
-             hint: `--sign KEY` signs the pack with that publisher's private key\n"
+             hint: `--sign KEY` signs a pack that is made with that publisher's private key, and a \
+             pack.toml without `publisher` gets it from there\n"
         ),
     );
     wrap(dir.path(), &sign).good();

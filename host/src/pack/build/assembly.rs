@@ -37,11 +37,28 @@ pub(super) struct Order {
 }
 
 /// What becomes of weights that are declared and that nobody brought.
+#[derive(Clone, Copy)]
 pub(super) enum Unbrought {
     /// They are made up from a seed.
     MadeUp(u64),
     /// There is no pack without them.
     Refused,
+}
+
+impl Unbrought {
+    /// Where somebody finds the names of all weights.
+    fn listed(self) -> &'static str {
+        match self {
+            Self::MadeUp(_) => {
+                "`mbhost pack build --out x.wasm` and then `mbhost pack inspect --tensors x.wasm` \
+                 lists the names and shapes"
+            }
+            Self::Refused => {
+                "`[model]` in pack.toml says which weights the code declares; of a pack that has \
+                 them, `mbhost pack inspect --tensors` lists the names and shapes"
+            }
+        }
+    }
 }
 
 /// A pack to be, whole but for its component.
@@ -109,7 +126,13 @@ impl Assembly {
                 });
             }
         };
-        let mut chosen = weights::choose(&declared, manifest, source, self.quantize)?;
+        let mut chosen = weights::choose(
+            &declared,
+            manifest,
+            source,
+            self.quantize,
+            unbrought.listed(),
+        )?;
         let mut warnings = std::mem::take(&mut chosen.warnings);
         let key_warning = self.key.as_ref().and_then(KeyFile::warning);
         warnings.extend(key_warning.map(str::to_owned));

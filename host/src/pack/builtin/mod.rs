@@ -19,16 +19,22 @@ use super::build::{BuildError, PACK_FILE, Wrap};
 pub enum Builtin {
     /// A transformer expert that reads its shape from `[model]`.
     Dense,
+    /// The same with a mixture of experts for each feed-forward.
+    Moe,
+    /// A router that compares a turn with the packs' signatures; it has no weights.
+    PrototypeRouter,
 }
 
 impl Builtin {
     /// All of it.
-    pub const ALL: [Self; 1] = [Self::Dense];
+    pub const ALL: [Self; 3] = [Self::Dense, Self::Moe, Self::PrototypeRouter];
 
     /// What commands call it: the id in its own manifest.
     pub fn name(self) -> &'static str {
         match self {
             Self::Dense => "dense",
+            Self::Moe => "moe",
+            Self::PrototypeRouter => "prototype-router",
         }
     }
 
@@ -36,6 +42,8 @@ impl Builtin {
     pub fn component(self) -> &'static [u8] {
         match self {
             Self::Dense => include_bytes!("dense.wasm"),
+            Self::Moe => include_bytes!("moe.wasm"),
+            Self::PrototypeRouter => include_bytes!("prototype-router.wasm"),
         }
     }
 
@@ -43,6 +51,10 @@ impl Builtin {
     pub fn manifest(self) -> &'static str {
         match self {
             Self::Dense => include_str!("../../../../packs/dense/pack.toml"),
+            Self::Moe => include_str!("../../../../packs/moe/pack.toml"),
+            Self::PrototypeRouter => {
+                include_str!("../../../../packs/prototype-router/pack.toml")
+            }
         }
     }
 
