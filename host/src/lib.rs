@@ -13,6 +13,7 @@
 //! |---|---|
 //! | build a pack from its crate | [`Build`] |
 //! | make a pack of weights alone, with code that the host brings | [`Wrap`], [`Builtin`] |
+//! | make a key to sign packs with | [`KeyFile`] |
 //! | see whether a pack does what every pack must | [`Check`] |
 //! | look at a pack without running it | [`inspect()`] |
 //! | add, list, verify and remove packs | [`Packs`] |
@@ -55,8 +56,8 @@ pub mod tensor;
 pub use error::{Error, Hint, Result};
 pub use modularbase_format::WeightType;
 pub use pack::{
-    Build, BuildError, BuildTimes, Built, Builtin, CONTRACT, Check, Code, Inspection, Line,
-    Measured, Outcome, Report, Sandbox, Stage, TARGET, Times, Toolchain, Wrap, inspect,
+    Build, BuildError, BuildTimes, Built, Builtin, CONTRACT, Check, Code, Inspection, KeyFile,
+    Line, Measured, Outcome, Report, Sandbox, Stage, TARGET, Times, Toolchain, Wrap, inspect,
 };
 pub use packs::Packs;
 pub use tensor::Device;

@@ -26,7 +26,9 @@ mod router;
 mod sandbox;
 mod state;
 
-pub use build::{Build, BuildError, BuildTimes, Built, PACK_FILE, Stage, TARGET, Toolchain, Wrap};
+pub use build::{
+    Build, BuildError, BuildTimes, Built, KeyFile, PACK_FILE, Stage, TARGET, Toolchain, Wrap,
+};
 pub use builtin::Builtin;
 pub use cache::{CodeCache, Freed};
 pub use check::{Check, Line, Outcome, Report, Times};

@@ -127,16 +127,14 @@ impl Packs {
 
     /// A pack that comes with the host goes the way of a stranger's: it is no exception.
     fn consider_builtin(&self, name: &Name, allow: Allow) -> Result<Candidate> {
-        let Some(code) = Builtin::ALL.iter().find(|it| own_name(**it) == *name) else {
+        let Some(code) = Builtin::ALL.into_iter().find(|it| own_name(*it) == *name) else {
             return Err(self.unknown(name)?.into());
         };
         let folder = tempfile::tempdir().map_err(|source| Error::Io {
             path: std::env::temp_dir(),
             source,
         })?;
-        let pack = Wrap::new(*code)
-            .out(folder.path().join(PACK_FILE))
-            .start()?;
+        let pack = Wrap::new(code).out(folder.path().join(PACK_FILE)).start()?;
         self.consider_copy(self.store.stage(&pack.path, &|_, _| {})?, allow)
     }
 }
@@ -239,15 +237,9 @@ impl Candidate {
                     }
                     .into());
                 }
-                change.pin(&manifest.id, now.key);
-                match now.news {
-                    News::Known { .. } => {
-                        change.put_in_use(&manifest.id, &manifest.version, hooks_allowed)?;
-                    }
-                    News::New | News::Instead { .. } => {
-                        change.add(copy, &interfaces, hooks_allowed)?;
-                    }
-                }
+                change.pin(&manifest.id, now.key)?;
+                // What is kept already is mended where it was damaged.
+                change.add(copy, &interfaces, hooks_allowed)?;
             }
         }
         change.commit()?;

@@ -26,6 +26,7 @@ pub use trust::{Allow, News};
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use modularbase_format::manifest::Publisher;
 use modularbase_format::{Digest, PackFile, Role};
 
 use crate::error::Result;
@@ -152,7 +153,7 @@ impl Packs {
             .contents()
             .in_use(&name.id)
             .map(|it| it.version.clone());
-        let gone = change.remove(&name.id, name.version.as_ref());
+        let gone = change.remove(&name.id, name.version.as_ref())?;
         let now = change
             .contents()
             .in_use(&name.id)
@@ -168,6 +169,15 @@ impl Packs {
                 .map(|it| it.to_string()),
             was_router,
         })
+    }
+
+    /// Whose an id is: the key that the first signed pack of it brought along. It stays when the
+    /// packs go.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn publisher(&self, id: &str) -> Result<Option<Publisher>> {
+        Ok(self.store.contents()?.key(id))
     }
 
     /// The router that was chosen, if one was.
@@ -273,7 +283,7 @@ impl Packs {
         let contents = self.store.contents()?;
         let mut similar = similar(&contents, name);
         for code in Builtin::ALL {
-            let known = candidate::own_name(*code);
+            let known = candidate::own_name(code);
             if known.id == name.id {
                 similar.push(known.to_string());
             }

@@ -2,7 +2,7 @@ use modularbase_format::PackFile;
 
 use super::{edit, folder, fresh, mbhost, mbhost_with, names, write};
 
-const TRAINED: &str = "error: d.wasm: holds trained weights, which made-up ones would replace\n\
+pub(super) const TRAINED: &str = "error: d.wasm: holds trained weights, which made-up ones would replace\n\
      hint: to keep them, give the file as `--weights` and choose another `--out`; or remove the \
      file\n";
 

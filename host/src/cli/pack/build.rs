@@ -41,6 +41,9 @@ pub struct Making {
         value_parser = matrix_type()
     )]
     pub quantize: Option<WeightType>,
+    /// Sign the pack with the private key in this file, as `mbhost pack keygen` makes one
+    #[arg(long, env = "MBHOST_SIGN", value_name = "KEY")]
+    pub sign: Option<PathBuf>,
 }
 
 /// Where the weights come from.
@@ -132,6 +135,9 @@ fn planned<'a>(arguments: Arguments) -> Build<'a> {
     if let Some(kind) = making.quantize {
         build = build.quantize(kind);
     }
+    if let Some(key) = making.sign {
+        build = build.sign(key);
+    }
     build
 }
 
@@ -154,6 +160,10 @@ fn text(built: &Built, seed: Option<u64>) -> String {
             number(n)
         ),
     };
+    let signed = match &built.signed_by {
+        Some(publisher) => format!("  signed   by {publisher}\n"),
+        None => String::new(),
+    };
     let times = built.times;
     let parts = [
         ("cargo", times.cargo),
@@ -167,7 +177,7 @@ fn text(built: &Built, seed: Option<u64>) -> String {
         .map(|(part, it)| format!("{part} {}", time(it)))
         .collect();
     format!(
-        "{}: {}\n  size     {}\n  weights  {weights}\n  times    {}\n",
+        "{}: {}\n  size     {}\n  weights  {weights}\n{signed}  times    {}\n",
         shown(&built.path.display().to_string()),
         built.who,
         bytes(built.bytes),

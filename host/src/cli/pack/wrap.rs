@@ -31,10 +31,9 @@ pub struct Arguments {
 
 /// The code that the host brings, by name.
 fn code() -> impl TypedValueParser<Value = Builtin> {
-    let names = Builtin::ALL.iter().map(|it| it.name());
-    PossibleValuesParser::new(names).try_map(|name| {
-        let found = Builtin::ALL.iter().find(|it| it.name() == name);
-        found.copied().ok_or("there is no such code")
+    PossibleValuesParser::new(Builtin::ALL.map(Builtin::name)).try_map(|name| {
+        let mut all = Builtin::ALL.into_iter();
+        all.find(|it| it.name() == name).ok_or("no such code")
     })
 }
 
@@ -63,6 +62,9 @@ fn planned<'a>(arguments: Arguments) -> Wrap<'a> {
     }
     if let Some(kind) = making.quantize {
         wrap = wrap.quantize(kind);
+    }
+    if let Some(key) = making.sign {
+        wrap = wrap.sign(key);
     }
     wrap
 }

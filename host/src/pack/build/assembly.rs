@@ -17,7 +17,7 @@ use super::given::Given;
 use super::source::PackToml;
 use super::target::{keep_what_counts, scratch_beside, write};
 use super::weights::{self, Source};
-use super::{BuildError, BuildTimes, Built, PACK_FILE, Stage};
+use super::{BuildError, BuildTimes, Built, KeyFile, PACK_FILE, Stage};
 use crate::pack::measured::{Measured, measure, variants};
 use crate::pack::{Description, Pack, Sandbox};
 use crate::plan::{Catalog, Weight};
@@ -32,14 +32,33 @@ pub(super) struct Order {
     pub(super) weights: Option<PathBuf>,
     /// What its matrices are stored as.
     pub(super) quantize: Option<WeightType>,
+    /// The file of the key that signs it.
+    pub(super) key: Option<PathBuf>,
 }
 
 /// What becomes of weights that are declared and that nobody brought.
+#[derive(Clone, Copy)]
 pub(super) enum Unbrought {
     /// They are made up from a seed.
     MadeUp(u64),
     /// There is no pack without them.
     Refused,
+}
+
+impl Unbrought {
+    /// Where somebody finds the names of all weights.
+    fn listed(self) -> &'static str {
+        match self {
+            Self::MadeUp(_) => {
+                "`mbhost pack build --out x.wasm` and then `mbhost pack inspect --tensors x.wasm` \
+                 lists the names and shapes"
+            }
+            Self::Refused => {
+                "`[model]` in pack.toml says which weights the code declares; of a pack that has \
+                 them, `mbhost pack inspect --tensors` lists the names and shapes"
+            }
+        }
+    }
 }
 
 /// A pack to be, whole but for its component.
@@ -48,16 +67,14 @@ pub(super) struct Assembly {
     toml: PackToml,
     given: Option<Given>,
     quantize: Option<WeightType>,
+    key: Option<KeyFile>,
 }
 
 impl Order {
     /// Reads what was given; the pack goes to `beside` when nobody said another place.
     pub(super) fn prepare(self, toml: PackToml, beside: PathBuf) -> Result<Assembly, BuildError> {
-        if toml.manifest.publisher.is_some() {
-            return Err(BuildError::Publisher {
-                path: toml.file.into(),
-            });
-        }
+        let key = self.key.as_deref().map(KeyFile::open).transpose()?;
+        let toml = toml.signed_with(key.as_ref())?;
         let target = self.out.unwrap_or(beside);
         // Tried first, so that a folder that takes no file is found out before cargo works;
         // dropped again, so that an interrupted cargo, which takes longest, leaves nothing there.
@@ -69,6 +86,7 @@ impl Order {
             toml,
             given,
             quantize: self.quantize,
+            key,
         })
     }
 }
@@ -108,8 +126,16 @@ impl Assembly {
                 });
             }
         };
-        let mut chosen = weights::choose(&declared, manifest, source, self.quantize)?;
+        let mut chosen = weights::choose(
+            &declared,
+            manifest,
+            source,
+            self.quantize,
+            unbrought.listed(),
+        )?;
         let mut warnings = std::mem::take(&mut chosen.warnings);
+        let key_warning = self.key.as_ref().and_then(KeyFile::warning);
+        warnings.extend(key_warning.map(str::to_owned));
         let measured = measured(&pack, manifest, chosen.catalog(), &mut warnings)?;
         times.describe = begun.elapsed();
 
@@ -148,14 +174,18 @@ impl Assembly {
             bytes,
             weight_bytes,
             parameters,
+            signed_by: pack.file().signed_by().map(ToString::to_string),
             seeded,
             warnings,
             times,
         })
     }
 
-    /// Writes a step on the way to the target.
-    fn write(&self, pack: PackWriter<'_>, path: &Path) -> Result<PackFile, BuildError> {
+    /// Writes a step on the way to the target, signed where there is a key.
+    fn write<'a>(&'a self, mut pack: PackWriter<'a>, path: &Path) -> Result<PackFile, BuildError> {
+        if let Some(key) = &self.key {
+            pack = pack.sign(key.key());
+        }
         write(pack, path, &self.target)
     }
 }

@@ -23,6 +23,8 @@ pub struct Built {
     pub weight_bytes: u64,
     /// How many numbers its weights have.
     pub parameters: u64,
+    /// The publisher who signed it, if anybody did.
+    pub signed_by: Option<String>,
     /// Whether this build made its weights up.
     pub seeded: bool,
     /// What its author should know.

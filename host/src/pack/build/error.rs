@@ -3,8 +3,9 @@
 use std::io;
 use std::path::PathBuf;
 
+use modularbase_format::manifest::Publisher;
 use modularbase_format::{
-    GgufError, GgufWriteError, Hint, ManifestError, PackFileError, SafetensorsError,
+    GgufError, GgufWriteError, Hint, KeyError, ManifestError, PackFileError, SafetensorsError,
 };
 
 use super::toolchain::TARGET;
@@ -143,10 +144,36 @@ pub enum BuildError {
     /// The weights cannot be written.
     #[error(transparent)]
     Write(#[from] GgufWriteError),
-    /// The manifest names a publisher, whose signature a build cannot make.
-    #[error("{}: names a `publisher`, whose key signs packs; a build signs nothing", .path.display())]
+    /// The manifest names a publisher, and nobody signs.
+    #[error("{}: names the publisher `{named}`, and there is no key to sign with", .path.display())]
     Publisher {
         /// The manifest.
+        path: PathBuf,
+        /// Whom it names.
+        named: Publisher,
+    },
+    /// The manifest names a publisher, and somebody else signs.
+    #[error(
+        "{}: names the publisher `{named}`, and {} is the key of `{found}`",
+        .path.display(), .key.display()
+    )]
+    OtherPublisher {
+        /// The manifest.
+        path: PathBuf,
+        /// Whom it names.
+        named: Publisher,
+        /// The key's file.
+        key: PathBuf,
+        /// Whose key it is.
+        found: Publisher,
+    },
+    /// A file that holds no key to sign with.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// A new key would take the place of something.
+    #[error("{}: is there already", .path.display())]
+    KeyThere {
+        /// What is there.
         path: PathBuf,
     },
     /// Made-up weights would take the place of trained ones.
@@ -199,7 +226,17 @@ impl BuildError {
                 "`--manifest pack.toml` says what the pack is and, in `[model]`, which weights the \
                  code declares; `mbhost pack init` makes a folder that has one"
             }
-            Self::Publisher { .. } => "leave `publisher` out while the pack is not signed",
+            Self::Publisher { .. } => {
+                "`--sign KEY` signs the pack with that publisher's private key"
+            }
+            Self::OtherPublisher { .. } => {
+                "sign with that publisher's key; or leave `publisher` out, for `--sign` puts the \
+                 key's own into the pack"
+            }
+            Self::KeyThere { .. } => {
+                "nothing was changed: it may be a key, and a lost key cannot be made again; choose \
+                 another file"
+            }
             Self::Trained { .. } => {
                 "to keep them, give the file as `--weights` and choose another `--out`; or remove \
                  the file"
@@ -215,6 +252,7 @@ impl BuildError {
             Self::Pack(error) => return error.hint(),
             Self::Gguf(error) => return error.hint(),
             Self::Safetensors(error) => return error.hint(),
+            Self::Key(error) => return error.hint(),
             _ => return None,
         };
         Some(Hint::new(text))

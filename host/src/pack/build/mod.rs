@@ -13,6 +13,7 @@ mod cargo;
 mod component;
 mod error;
 mod given;
+mod key;
 pub(super) mod seeded;
 mod source;
 mod target;
@@ -23,6 +24,7 @@ mod wrap;
 pub use built::{BuildTimes, Built};
 pub(super) use built::{milliseconds, path_text};
 pub use error::BuildError;
+pub use key::KeyFile;
 pub use toolchain::{TARGET, Toolchain};
 pub use wrap::Wrap;
 
@@ -105,6 +107,13 @@ impl<'a> Build<'a> {
         self
     }
 
+    /// Signs the pack with the private key in this file, whose public half the pack then names as
+    /// its publisher. The manifest on disk stays as it is.
+    pub fn sign(mut self, key: impl Into<PathBuf>) -> Self {
+        self.order.key = Some(key.into());
+        self
+    }
+
     /// Makes weights up from this seed; the same seed gives the same bytes.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
@@ -121,7 +130,8 @@ impl<'a> Build<'a> {
     ///
     /// # Errors
     /// When the folder is no pack's crate, cargo is missing or fails, the component is not one
-    /// of a pack, the weights do not fit, or the file cannot be written. When what is at the
+    /// of a pack, the weights do not fit, the key is none or not the publisher's, or the file
+    /// cannot be written. When what is at the
     /// target is no pack, is where the weights come from, or holds trained weights that made-up
     /// ones would replace; trained weights do replace older ones. The target is then what it was.
     pub fn start(self) -> Result<Built, BuildError> {

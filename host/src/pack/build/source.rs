@@ -3,12 +3,12 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use modularbase_format::Manifest;
-use modularbase_format::manifest::MANIFEST_LIMIT;
+use modularbase_format::manifest::{MANIFEST_LIMIT, set_publisher};
 
-use super::BuildError;
+use super::{BuildError, KeyFile};
 
 /// A manifest that was read: what the author wrote, and what it says.
 pub(super) struct PackToml {
@@ -70,6 +70,29 @@ impl PackToml {
             text,
             manifest,
         })
+    }
+
+    /// The manifest of a pack that is signed with this key, or with none.
+    pub(super) fn signed_with(self, key: Option<&KeyFile>) -> Result<Self, BuildError> {
+        let path = || PathBuf::from(&self.file);
+        match (self.manifest.publisher, key) {
+            (None, None) => Ok(self),
+            (Some(named), Some(key)) if named == key.publisher() => Ok(self),
+            (Some(named), None) => Err(BuildError::Publisher {
+                path: path(),
+                named,
+            }),
+            (Some(named), Some(key)) => Err(BuildError::OtherPublisher {
+                path: path(),
+                named,
+                key: key.path().to_owned(),
+                found: key.publisher(),
+            }),
+            (None, Some(key)) => {
+                let text = set_publisher(&self.text, &self.file, &key.publisher())?;
+                Self::of_text(text, self.file)
+            }
+        }
     }
 }
 

@@ -56,16 +56,18 @@ enum From<'a> {
     Bytes(WeightType, &'a [u8]),
 }
 
-/// Chooses a source and a type for each declared weight.
+/// Chooses a source and a type for each declared weight. `listed` says where somebody finds the
+/// names of all, when one is missing.
 pub(super) fn choose<'a>(
     declared: &[Weight],
     manifest: &Manifest,
     source: Source<'a>,
     wanted: Option<WeightType>,
+    listed: &'static str,
 ) -> Result<Chosen<'a>, BuildError> {
     let mut chosen = match source {
         Source::Seeded(seed) => Chosen::seeded(declared, manifest, seed, wanted),
-        Source::Given(given) => Chosen::given(declared, manifest, given, wanted)?,
+        Source::Given(given) => Chosen::given(declared, manifest, given, wanted, listed)?,
     };
     if let Some(kind) = wanted {
         let warning = unchanged(&chosen.weights, kind);
@@ -145,12 +147,13 @@ impl<'a> Chosen<'a> {
         manifest: &Manifest,
         given: &'a Given,
         wanted: Option<WeightType>,
+        listed: &'static str,
     ) -> Result<Self, BuildError> {
         let mut tensors = given.tensors();
         let mut weights = Vec::new();
         let mut faults = Vec::new();
         for weight in declared {
-            match fit(weight, tensors.remove(&weight.name), wanted) {
+            match fit(weight, tensors.remove(&weight.name), wanted, listed) {
                 Ok(entry) => weights.push(entry),
                 Err(fault) => faults.push(fault),
             }
@@ -285,15 +288,13 @@ fn fit<'a>(
     weight: &Weight,
     tensor: Option<Tensor<'a>>,
     wanted: Option<WeightType>,
+    listed: &'static str,
 ) -> Result<Entry<'a>, Fault> {
     let Weight { name, shape, .. } = weight;
     let Some(tensor) = tensor else {
         return Err(Fault {
             reason: format!("weight `{name}` is missing, expected {shape:?}"),
-            hint: Some(
-                "`mbhost pack build --out x.wasm` and then `mbhost pack inspect --tensors x.wasm` \
-                 lists the names and shapes",
-            ),
+            hint: Some(listed),
             missing: Some(name.clone()),
         });
     };

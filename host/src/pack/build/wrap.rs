@@ -66,6 +66,13 @@ impl<'a> Wrap<'a> {
         self
     }
 
+    /// Signs the pack with the private key in this file, whose public half the pack then names as
+    /// its publisher. The manifest on disk stays as it is.
+    pub fn sign(mut self, key: impl Into<PathBuf>) -> Self {
+        self.order.key = Some(key.into());
+        self
+    }
+
     /// Calls `watch` when something begins that may take a while.
     pub fn watch(mut self, watch: impl Fn(Stage) + 'a) -> Self {
         self.watch = Box::new(watch);
@@ -76,7 +83,8 @@ impl<'a> Wrap<'a> {
     ///
     /// # Errors
     /// When the manifest is not sound or not one of this code, weights are declared and none are
-    /// given, they do not fit, or the file cannot be written. When what is at the target is no
+    /// given, they do not fit, the key is none or not the publisher's, or the file cannot be
+    /// written. When what is at the target is no
     /// pack, is where the weights come from, or holds trained weights and the new pack would not.
     /// The target is then what it was.
     pub fn start(self) -> Result<Built, BuildError> {
