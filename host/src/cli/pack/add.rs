@@ -70,7 +70,10 @@ fn introduce(candidate: &Candidate) {
     }
     if candidate.new_key().is_some() {
         let id = &pack.id;
-        page.line("publisher", format!("new: from now on the id `{id}` belongs to the key above"));
+        page.line(
+            "publisher",
+            format!("new: from now on the id `{id}` belongs to the key above"),
+        );
     }
     tell(&page.text());
     for warning in candidate.warnings() {
