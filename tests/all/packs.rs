@@ -23,7 +23,7 @@ struct Home {
 impl Home {
     fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let places = Places::below(folder.path().join("home")).expect("it is a path");
+        let places = Places::below(&folder.path().join("home")).expect("it is a path");
         let packs = Packs::open(&places).expect("an empty store");
         Self { folder, packs }
     }
@@ -85,6 +85,15 @@ fn key() -> Arc<PrivateKey> {
 
 fn good(version: &str) -> support::Source {
     support::Source::new("good", guest("good")).version(version)
+}
+
+/// With weights, so that it can be loaded.
+fn weighted(version: &str) -> support::Source {
+    let squares = ["q", "k", "v", "out"];
+    let weights = squares.iter().fold(support::Gguf::new(), |it, name| {
+        it.floats(name, &[8, 8], |i| i as f32 * 0.01)
+    });
+    good(version).weights(weights.floats("norm", &[8], |_| 1.0))
 }
 
 fn hooks(version: &str) -> support::Source {
@@ -236,6 +245,56 @@ fn hooks_are_asked_about_once_and_never_taken_for_granted() {
 }
 
 #[test]
+fn one_publishers_hooks_are_not_anothers() {
+    let (home, ours) = (Home::new(), key());
+    home.add(&hooks("1.0.0")).expect("unsigned, and allowed");
+    let quiet = support::Source::new("hooks", guest("good")).version("1.1.0");
+    home.add(&quiet.sign(&ours)).expect("signed, and quiet");
+    let back = Source::Known("hooks@1.0.0".parse().expect("a name"));
+    let candidate = home.packs.consider(&back, Allow::default(), &|_, _| {});
+    let candidate = candidate.expect("it is kept");
+    assert!(
+        candidate
+            .warnings()
+            .iter()
+            .any(|it| it.contains("belongs to")),
+        "{:?}",
+        candidate.warnings()
+    );
+    candidate.add(false).expect("it was allowed");
+    // What was allowed to nobody in particular is not allowed to the one who signs.
+    assert_eq!(
+        home.question(&hooks("1.2.0").sign(&ours)),
+        Question::AddWithHooks
+    );
+}
+
+#[test]
+fn a_kept_version_that_was_replaced_meanwhile_is_not_put_in_use() {
+    let home = Home::new();
+    home.add(&hooks("1.0.0")).expect("allowed");
+    home.add(&good("2.0.0")).expect("another id");
+    let kept = Source::Known("hooks@1.0.0".parse().expect("a name"));
+    let waiting = home.packs.consider(&kept, Allow::default(), &|_, _| {});
+    let waiting = waiting.expect("it is kept");
+    home.packs
+        .remove(&"hooks".parse().expect("a name"))
+        .expect("it is there");
+    let other = support::Source::new("hooks", guest("good")).version("1.0.0");
+    home.add(&other).expect("other bytes by the same name");
+    let late = refused(waiting.add(false));
+    assert!(matches!(late, PacksError::Changed { .. }), "{late}");
+    assert!(
+        !home
+            .packs
+            .list()
+            .expect("a list")
+            .iter()
+            .any(|it| it.hooks_allowed)
+    );
+}
+
+#[test]
 fn the_rules_are_looked_at_again_when_the_answer_comes() {
     let (home, ours, theirs) = (Home::new(), key(), key());
     let source = home.file(&good("1.0.0").sign(&theirs));
@@ -295,10 +354,23 @@ fn what_routes_is_chosen_and_goes_with_its_pack() {
         .expect("it is chosen");
     assert_eq!((&*chosen.id, &*chosen.version), ("router", "1.3.0"));
 
+    // The same id, and no router any more: then none is chosen.
+    let expert = support::Source::new("router", guest("good")).version("1.4.0");
+    let candidate = home
+        .packs
+        .consider(&home.file(&expert), Allow::default(), &|_, _| {});
+    let added = candidate.and_then(|it| it.add(true)).expect("an expert");
+    assert!(added.was_router);
+    assert_eq!(home.packs.router().expect("it reads").map(|it| it.id), None);
+    home.packs
+        .remove(&"router@1.4.0".parse().expect("a name"))
+        .expect("it is there");
+    home.packs.use_router("router").expect("it is one again");
+
     let one = home.packs.remove(&"router@1.3.0".parse().expect("a name"));
     let one = one.expect("it is there");
     assert_eq!(
-        (one.in_use.as_deref(), one.was_router),
+        (one.now_in_use.as_deref(), one.was_router),
         (Some("1.2.3"), false)
     );
     let rest = home.packs.remove(&"router".parse().expect("a name"));
@@ -351,12 +423,7 @@ fn weights_come_back_as_the_file_they_were_and_shards_as_one() {
 #[test]
 fn what_is_added_is_what_was_looked_at_and_loads() {
     let home = Home::new();
-    let pack = support::dense(
-        8,
-        "layers = 1\nheads = 2\nfeed-forward = 16",
-        support::Gguf::new(),
-    );
-    let source = home.file(&pack);
+    let source = home.file(&weighted("1.2.3"));
     let candidate = home.packs.consider(&source, Allow::default(), &|_, _| {});
     let candidate = candidate.expect("it may be added");
     // Whatever becomes of the file now, what was looked at is a copy.
@@ -368,7 +435,7 @@ fn what_is_added_is_what_was_looked_at_and_loads() {
     candidate.add(true).expect("it is added");
     let file = home
         .packs
-        .file(&"dense".parse().expect("a name"))
+        .file(&"good".parse().expect("a name"))
         .expect("it opens");
     assert_eq!(&**file.map(), &original[..]);
     assert_eq!(
@@ -378,6 +445,6 @@ fn what_is_added_is_what_was_looked_at_and_loads() {
             .digest()
     );
     home.packs
-        .load(&"dense@1.2.3".parse().expect("a name"))
+        .load(&"good@1.2.3".parse().expect("a name"))
         .expect("it loads");
 }

@@ -129,10 +129,9 @@ impl Page {
     }
 
     /// What somebody must know who is asked whether to add it: a stranger's words first, what is
-    /// known of them last.
-    pub fn preview(&mut self, pack: &Inspection) {
-        let path = pack.path.display();
-        self.title(&format!("pack `{}` {}: {path}", pack.id, pack.version));
+    /// known of them last. `origin` is where it comes from.
+    pub fn preview(&mut self, pack: &Inspection, origin: &str) {
+        self.title(&format!("pack `{}` {}: {origin}", pack.id, pack.version));
         self.line("name", &pack.name);
         self.line("description", &pack.description);
         self.list("needs", &pairs(&pack.dependencies, " "));

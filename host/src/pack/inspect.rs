@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use modularbase_format::PackFile;
 use serde::Serialize;
 
+use super::PackError;
 use super::limits::Limits;
 use super::measured::Measured;
-use super::preflight::{self, Face};
-use super::{Objection, PackError};
+use super::preflight::{Face, Judged, Objection};
 
 /// What a pack file says of itself and holds.
 #[derive(Clone, Debug, Serialize)]
@@ -132,19 +132,14 @@ pub struct TensorEntry {
 /// When the file is not a sound pack file. A pack that this host would refuse is no error.
 pub fn inspect(path: &Path) -> Result<Inspection, PackError> {
     let file = PackFile::open(path)?;
-    Ok(Inspection::of(&file, &Limits::default()))
+    let judged = Judged::of(&file, &Limits::default());
+    Ok(Inspection::of(&file, judged.as_ref().map(|it| &it.face)))
 }
 
 impl Inspection {
-    /// What an open pack file says and holds, to a host with these limits.
-    pub(crate) fn of(file: &PackFile, limits: &Limits) -> Self {
+    /// What an open pack file says and holds, and what a host thinks of its code.
+    pub(crate) fn of(file: &PackFile, judged: Result<&Face, &Objection>) -> Self {
         let manifest = file.manifest();
-        let judged = preflight::component(file, &limits.code)
-            .and_then(|code| Face::read(&code, &limits.code));
-        let refused = match &judged {
-            Ok(face) => face.check(manifest).err(),
-            Err(objection) => Some(objection.clone()),
-        };
         let texts = |map: &BTreeMap<String, semver::VersionReq>| {
             let entry =
                 |(id, range): (&String, &semver::VersionReq)| (id.clone(), range.to_string());
@@ -181,8 +176,8 @@ impl Inspection {
                 .filter_map(|key| Some((key.clone(), manifest.config(key)?)))
                 .collect(),
             memory: manifest.limits.memory,
-            code: judged.ok().map(Code::from),
-            objection: refused.map(|Objection { reason, .. }| reason),
+            code: judged.ok().cloned().map(Code::from),
+            objection: judged.err().map(ToString::to_string),
             weights: WeightTotals::of(file),
             measured: Measured::read(file),
         }

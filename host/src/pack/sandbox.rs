@@ -12,9 +12,8 @@ use modularbase_format::Digest;
 use super::bindings::modularbase::pack;
 use super::cache::{self, CodeCache};
 use super::limits::Limits;
-use super::preflight::{Face, Judged};
+use super::preflight::{Face, Judged, Objection};
 use super::state::State;
-use super::{PackError, who};
 
 /// How often a running guest's time is looked at.
 const TICK: Duration = Duration::from_millis(5);
@@ -101,15 +100,8 @@ impl Sandbox {
     ///
     /// # Errors
     /// When this host would refuse it.
-    pub fn judge(&self, file: &PackFile) -> Result<Face, PackError> {
-        self.judged(file).map(|it| it.face)
-    }
-
-    pub(super) fn judged(&self, file: &PackFile) -> Result<Judged, PackError> {
-        Judged::of(file, self.limits()).map_err(|objection| PackError::Preflight {
-            who: who(file).to_string(),
-            objection,
-        })
+    pub fn judge(&self, file: &PackFile) -> Result<Face, Objection> {
+        Judged::of(file, self.limits()).map(|it| it.face)
     }
 
     pub(super) fn engine(&self) -> &Engine {

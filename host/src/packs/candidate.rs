@@ -2,15 +2,15 @@
 
 use std::path::PathBuf;
 
+use modularbase_format::PackFile;
 use modularbase_format::manifest::Publisher;
-use modularbase_format::{Manifest, PackFile};
 use serde::Serialize;
 
-use super::trust::{self, Continued, Verdict};
+use super::trust::{self, Verdict};
 use super::{Allow, Name, News, Packs, PacksError};
-use crate::error::{Error, Result};
-use crate::pack::{Builtin, Inspection, PACK_FILE, Pack, PackError, Wrap};
-use crate::store::{Entry, Interfaces, Staged};
+use crate::error::Result;
+use crate::pack::{Inspection, Pack, PackError};
+use crate::store::{Contents, Interfaces, Staged};
 
 /// Where a pack to be added comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,16 +23,14 @@ pub enum Source {
 
 /// A pack that may be added. Dropped, it leaves nothing behind.
 pub struct Candidate {
-    packs: Packs,
-    inspection: Inspection,
-    /// Whom its id belonged to when it was looked at.
-    known_key: Option<Publisher>,
-    verdict: Verdict,
-    allow: Allow,
-    origin: Origin,
+    pub(super) packs: Packs,
+    pub(super) inspection: Inspection,
+    pub(super) verdict: Verdict,
+    pub(super) allow: Allow,
+    pub(super) origin: Origin,
 }
 
-enum Origin {
+pub(super) enum Origin {
     /// A copy in the store's staging folder.
     Copy(Staged),
     /// A version that the store keeps.
@@ -54,6 +52,8 @@ pub struct Added {
     pub digest: String,
     /// The size of its file.
     pub bytes: u64,
+    /// Whether it was the chosen router and is none any more: none is chosen now.
+    pub was_router: bool,
 }
 
 /// What the user is to be asked before a pack is added.
@@ -65,88 +65,6 @@ pub enum Question {
     Add,
     /// Whether to add it and to allow its hooks.
     AddWithHooks,
-}
-
-impl Packs {
-    /// Copies and checks a pack that may be added; `watch` hears of bytes done and bytes in all.
-    ///
-    /// # Errors
-    /// When the file is no sound pack, this host refuses its code, or the rules refuse it. What is
-    /// installed stays as it was.
-    pub fn consider(
-        &self,
-        source: &Source,
-        allow: Allow,
-        watch: &dyn Fn(u64, u64),
-    ) -> Result<Candidate> {
-        match source {
-            Source::File(path) => self.consider_copy(self.store.stage(path, watch)?, allow),
-            Source::Known(name) => match self.entry(name) {
-                Ok(entry) => self.consider_kept(&entry, allow),
-                Err(_) => self.consider_builtin(name, allow),
-            },
-        }
-    }
-
-    fn consider_copy(&self, copy: Staged, allow: Allow) -> Result<Candidate> {
-        let file = copy.file();
-        self.sandbox.judge(file)?;
-        let contents = self.store.contents()?;
-        let verdict = trust::judge(&contents, file.manifest(), file.digest(), allow)?;
-        Ok(Candidate {
-            packs: self.clone(),
-            inspection: Inspection::of(file, self.sandbox.limits()),
-            known_key: contents.key(&file.manifest().id),
-            origin: Origin::Copy(copy),
-            allow,
-            verdict,
-        })
-    }
-
-    /// A version that is kept was agreed to when it came.
-    fn consider_kept(&self, entry: &Entry, allow: Allow) -> Result<Candidate> {
-        let file = self.store.open_pack(entry)?;
-        self.sandbox.judge(&file)?;
-        Ok(Candidate {
-            packs: self.clone(),
-            inspection: Inspection::of(&file, self.sandbox.limits()),
-            known_key: entry.publisher,
-            verdict: Verdict {
-                news: News::Known {
-                    in_use: entry.in_use,
-                },
-                key: entry.publisher,
-                continues: Some(Continued {
-                    hooks_allowed: entry.hooks_allowed,
-                }),
-            },
-            origin: Origin::Kept(file),
-            allow,
-        })
-    }
-
-    /// A pack that comes with the host goes the way of a stranger's: it is no exception.
-    fn consider_builtin(&self, name: &Name, allow: Allow) -> Result<Candidate> {
-        let Some(code) = Builtin::ALL.into_iter().find(|it| own_name(*it) == *name) else {
-            return Err(self.unknown(name)?.into());
-        };
-        let folder = tempfile::tempdir().map_err(|source| Error::Io {
-            path: std::env::temp_dir(),
-            source,
-        })?;
-        let pack = Wrap::new(code).out(folder.path().join(PACK_FILE)).start()?;
-        self.consider_copy(self.store.stage(&pack.path, &|_, _| {})?, allow)
-    }
-}
-
-/// What a pack of code that comes with the host is called, when its own manifest names it.
-pub(super) fn own_name(code: Builtin) -> Name {
-    let manifest = Manifest::parse(code.manifest(), code.name());
-    let manifest = manifest.expect("code comes with a sound manifest");
-    Name {
-        id: manifest.id,
-        version: Some(manifest.version),
-    }
 }
 
 impl Candidate {
@@ -167,15 +85,18 @@ impl Candidate {
         if !pack.trained {
             warnings.push("its weights are not trained: it was built with made-up ones".into());
         }
-        match (self.known_key, self.verdict.key) {
+        let id = &pack.id;
+        match (self.verdict.pinned, self.verdict.key) {
+            (Some(old), new) if new != Some(old) && self.is_kept() => warnings.push(format!(
+                "it is not signed by `{old}`, whom the id `{id}` belongs to by now"
+            )),
             (Some(old), Some(new)) if old != new => warnings.push(format!(
-                "it is signed by `{new}`, no longer by `{old}`: from now on the id `{}` belongs to \
-                 the new key",
-                pack.id
+                "it is signed by `{new}`, no longer by `{old}`: from now on the id `{id}` belongs \
+                 to the new key"
             )),
             (Some(old), None) => warnings.push(format!(
-                "it is not signed, the id `{}` belonged to `{old}`: from now on anybody may take it",
-                pack.id
+                "it is not signed, the id `{id}` belonged to `{old}`: from now on anybody may take \
+                 it"
             )),
             _ => {}
         }
@@ -184,7 +105,7 @@ impl Candidate {
 
     /// The key that its id will belong to from now on, if it belonged to none before.
     pub fn new_key(&self) -> Option<Publisher> {
-        self.verdict.key.filter(|_| self.known_key.is_none())
+        self.verdict.key.filter(|_| self.verdict.pinned.is_none())
     }
 
     /// What the user is to be asked, once, after all of the above was said.
@@ -209,54 +130,67 @@ impl Candidate {
         if self.has_hooks() && !hooks_allowed {
             return Err(self.hooks_refused().into());
         }
-        let added = Added {
+        let hooks_allowed = self.has_hooks();
+        let interfaces = self.interfaces();
+        let mut added = Added {
             id: self.inspection.id.clone(),
             version: self.inspection.version.clone(),
             news: self.verdict.news.clone(),
             digest: self.inspection.digest.clone(),
             bytes: self.inspection.bytes as u64,
+            was_router: false,
         };
-        let interfaces = self.interfaces();
         self.prove()?;
         let mut change = self.packs.store.change()?;
-        let hooks_allowed = self.has_hooks() && hooks_allowed;
+        let now = self.judge_again(change.contents())?;
+        let manifest = self.file().manifest().clone();
         match self.origin {
-            Origin::Kept(file) => {
-                let manifest = file.manifest();
-                change.put_in_use(&manifest.id, &manifest.version, hooks_allowed)?;
-            }
+            Origin::Kept(_) => change.put_in_use(&manifest.id, &manifest.version, hooks_allowed)?,
             Origin::Copy(copy) => {
-                let manifest = copy.file().manifest().clone();
-                let digest = copy.file().digest();
-                let now = trust::judge(change.contents(), &manifest, digest, self.allow)?;
-                let same = now == self.verdict || matches!(now.news, News::Known { .. });
-                if !same {
-                    return Err(PacksError::Changed {
-                        id: manifest.id,
-                        version: manifest.version,
-                    }
-                    .into());
-                }
                 change.pin(&manifest.id, now.key)?;
                 // What is kept already is mended where it was damaged.
                 change.add(copy, &interfaces, hooks_allowed)?;
             }
         }
+        added.was_router = trust::drop_router(&mut change, &manifest)?;
         change.commit()?;
         Ok(added)
     }
 
-    /// Compiles it into the cache and has it describe its networks: what does not load here is
-    /// not added. Runs on the copy, before the store's lock is taken.
-    fn prove(&self) -> Result<()> {
-        let file = match &self.origin {
-            Origin::Copy(copy) => copy.file(),
-            Origin::Kept(file) => file,
+    /// The rules once more, under the store's lock: the answer may have taken a while.
+    fn judge_again(&self, contents: &Contents) -> Result<Verdict> {
+        let file = self.file();
+        let now = match self.origin {
+            Origin::Copy(_) => trust::judge(contents, file.manifest(), file.digest(), self.allow)?,
+            Origin::Kept(_) => trust::judge_kept(contents, file.manifest(), file.digest())?,
         };
+        // That somebody added the same file meanwhile is all that was wanted.
+        let same_news = now == self.verdict || matches!(now.news, News::Known { .. });
+        let same_key = now.pinned == self.verdict.pinned || now.pinned == now.key;
+        if !(same_news && same_key) {
+            return Err(trust::changed(file.manifest()).into());
+        }
+        Ok(now)
+    }
+
+    /// Compiles it into the cache and has it describe its networks: what does not load here is
+    /// not added. Runs before the store's lock is taken.
+    fn prove(&self) -> Result<()> {
+        let file = self.file();
         let again = PackFile::open_known(file.map(), file.path(), file.digest());
         let pack = Pack::from_file(again.map_err(PackError::from)?, &self.packs.sandbox)?;
-        pack.describe(None)?;
-        Ok(())
+        Ok(pack.describe_all()?)
+    }
+
+    fn file(&self) -> &PackFile {
+        match &self.origin {
+            Origin::Copy(copy) => copy.file(),
+            Origin::Kept(file) => file,
+        }
+    }
+
+    fn is_kept(&self) -> bool {
+        matches!(self.origin, Origin::Kept(_))
     }
 
     /// What its component imports and exports, as tools that know no packs call it.

@@ -35,6 +35,12 @@ pub enum PacksError {
         /// What is known and reads alike.
         similar: Vec<String>,
     },
+    /// Code that comes with the host and needs weights to be a pack.
+    #[error("`{code}` is code without weights, expected a pack")]
+    NeedsWeights {
+        /// Which.
+        code: &'static str,
+    },
     /// Signed by somebody else than before.
     #[error(
         "pack `{id}` {version}: it is signed by `{found}`, expected `{expected}`, who signed the `{id}` that was added first"
@@ -135,6 +141,9 @@ impl PacksError {
             Self::NotInstalled { similar: names, .. } => similar(names)
                 .unwrap_or_else(|| "`mbhost pack list` shows what is installed".into()),
             Self::NotFound { similar: names, .. } => similar(names)?,
+            Self::NeedsWeights { code } => format!(
+                "`mbhost pack wrap --code {code} --weights FILE --manifest pack.toml` makes a pack of it"
+            ),
             Self::OtherKey { .. } => {
                 "if its publisher has told you of a new key, `--replace-key` accepts it".into()
             }

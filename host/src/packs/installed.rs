@@ -90,7 +90,9 @@ pub struct Removed {
     /// How many bytes that frees.
     pub bytes: u64,
     /// The version that is in use now, when the one in use went and others are left.
-    pub in_use: Option<String>,
+    pub now_in_use: Option<String>,
+    /// Whether that one is not signed by whom the id belongs to by now.
+    pub other_key: bool,
     /// Whether it was the chosen router: none is chosen now.
     pub was_router: bool,
 }

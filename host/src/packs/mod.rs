@@ -11,6 +11,7 @@
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
 mod candidate;
+mod consider;
 mod error;
 mod export;
 mod installed;
@@ -30,7 +31,7 @@ use modularbase_format::manifest::Publisher;
 use modularbase_format::{Digest, PackFile, Role};
 
 use crate::error::Result;
-use crate::pack::{Builtin, CodeCache, Inspection, Limits, Pack, PackError, Sandbox};
+use crate::pack::{CodeCache, Inspection, Limits, Pack, PackError, Sandbox};
 use crate::store::{Contents, Entry, Places, Store, StoreError, Swept};
 
 /// The packs that are installed here. Cheap to clone; several processes may have the same.
@@ -86,7 +87,8 @@ impl Packs {
         let contents = self.store.contents()?;
         let entry = self.entry_of(&contents, name)?;
         let file = self.store.open_pack(&entry)?;
-        let inspection = Inspection::of(&file, self.sandbox.limits());
+        let judged = self.sandbox.judge(&file);
+        let inspection = Inspection::of(&file, judged.as_ref());
         let router = contents.router();
         Ok((
             Installed::new(&entry, router, &Ok::<_, StoreError>(file)),
@@ -158,15 +160,23 @@ impl Packs {
             .contents()
             .in_use(&name.id)
             .map(|it| it.version.clone());
+        let mut other_key = false;
+        if let Some(entry) = change.contents().in_use(&name.id).cloned() {
+            other_key = entry.publisher != change.contents().key(&name.id);
+            let file = self.store.open_pack(&entry);
+            if let Ok(file) = file {
+                trust::drop_router(&mut change, file.manifest())?;
+            }
+        }
         let was_router = was_router && change.contents().router().is_none();
         change.commit()?;
+        let in_use = now.filter(|it| Some(it) != used_to_be.as_ref());
         Ok(Removed {
             id: name.id.clone(),
             versions: gone.iter().map(|it| it.version.to_string()).collect(),
             bytes: gone.iter().map(|it| it.size).sum(),
-            in_use: now
-                .filter(|it| Some(it) != used_to_be.as_ref())
-                .map(|it| it.to_string()),
+            other_key: other_key && in_use.is_some(),
+            now_in_use: in_use.map(|it| it.to_string()),
             was_router,
         })
     }
@@ -260,10 +270,6 @@ impl Packs {
         Installed::new(entry, contents.router(), &self.store.open_pack(entry))
     }
 
-    fn entry(&self, name: &Name) -> Result<Entry> {
-        self.entry_of(&self.store.contents()?, name)
-    }
-
     fn entry_of(&self, contents: &Contents, name: &Name) -> Result<Entry> {
         let found = match &name.version {
             Some(version) => contents.find(&name.id, version),
@@ -275,23 +281,6 @@ impl Packs {
                 similar: similar(contents, name),
             }
             .into()
-        })
-    }
-
-    /// Neither kept here nor brought along.
-    fn unknown(&self, name: &Name) -> Result<PacksError> {
-        let contents = self.store.contents()?;
-        let mut similar = similar(&contents, name);
-        for code in Builtin::ALL {
-            let known = candidate::own_name(code);
-            if known.id == name.id {
-                similar.push(known.to_string());
-            }
-        }
-        similar.dedup();
-        Ok(PacksError::NotFound {
-            found: name.to_string(),
-            similar,
         })
     }
 }

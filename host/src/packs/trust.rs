@@ -5,12 +5,12 @@
 //! looked at, so that nobody is asked about what will be refused, and under the store's lock.
 
 use modularbase_format::manifest::Publisher;
-use modularbase_format::{Digest, Manifest};
+use modularbase_format::{Digest, Manifest, Role};
 use semver::Version;
 use serde::Serialize;
 
 use super::PacksError;
-use crate::store::{Contents, Entry};
+use crate::store::{Change, Contents, Entry, StoreError};
 
 /// What the rules would refuse, and the user wants all the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,10 +43,12 @@ pub enum News {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Verdict {
     pub(super) news: News,
-    /// Who will be the id's publisher from now on.
+    /// Whom the id belongs to so far.
+    pub(super) pinned: Option<Publisher>,
+    /// Who signed it, and will be the id's publisher from now on.
     pub(super) key: Option<Publisher>,
-    /// Whether it continues what its publisher has been trusted with: then nobody is asked, and
-    /// its hooks are allowed if those before were.
+    /// Whether it continues what this very publisher has been trusted with: then nobody is asked,
+    /// and its hooks are allowed if those before were.
     pub(super) continues: Option<Continued>,
 }
 
@@ -93,6 +95,7 @@ pub(super) fn judge(
             news: News::Known {
                 in_use: same.in_use,
             },
+            pinned,
             key,
             continues: Some(Continued {
                 hooks_allowed: same.hooks_allowed,
@@ -105,17 +108,61 @@ pub(super) fn judge(
             news: News::Instead {
                 of: other.version.clone(),
             },
+            pinned,
             key,
-            continues: (key.is_some() && key == pinned).then_some(Continued {
-                hooks_allowed: other.hooks_allowed,
-            }),
+            continues: (key.is_some() && key == pinned && key == other.publisher).then_some(
+                Continued {
+                    hooks_allowed: other.hooks_allowed,
+                },
+            ),
         },
         None => Verdict {
             news: News::New,
+            pinned,
             key,
             continues: None,
         },
     })
+}
+
+/// Judges a version that is kept: it was agreed to when it came, and no word is needed to go back.
+pub(super) fn judge_kept(
+    contents: &Contents,
+    manifest: &Manifest,
+    digest: Digest,
+) -> Result<Verdict, PacksError> {
+    let kept = contents.find(&manifest.id, &manifest.version);
+    let kept = kept
+        .filter(|it| it.digest == digest)
+        .ok_or_else(|| changed(manifest))?;
+    Ok(Verdict {
+        news: News::Known {
+            in_use: kept.in_use,
+        },
+        pinned: contents.key(&manifest.id),
+        key: manifest.publisher,
+        continues: Some(Continued {
+            hooks_allowed: kept.hooks_allowed,
+        }),
+    })
+}
+
+/// Leaves no router chosen when the version in use now is none; says whether it did.
+pub(super) fn drop_router(change: &mut Change, manifest: &Manifest) -> Result<bool, StoreError> {
+    let is_chosen = change.contents().router() == Some(&*manifest.id);
+    let drops = is_chosen && !manifest.roles.contains(&Role::Router);
+    if drops {
+        change.set_router(None)?;
+    }
+    Ok(drops)
+}
+
+/// Somebody else was here while the user was being asked.
+pub(super) fn changed(manifest: &Manifest) -> PacksError {
+    PacksError::Changed {
+        id: manifest.id.clone(),
+        version: manifest.version.clone(),
+    }
 }
 
 /// Precedence alone counts: what stands behind a `+` makes nothing older.

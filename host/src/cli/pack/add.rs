@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::builder::FalseyValueParser;
-use modularbase::packs::{Added, Allow, Candidate, News, Question};
+use modularbase::packs::{Added, Allow, Candidate, News, Question, Source};
 
 use super::source::source;
 use crate::cli::Failed;
@@ -46,7 +46,7 @@ pub fn run(arguments: &Arguments, home: &Home) -> Result<ExitCode, Failed> {
     let candidate = packs.consider(&source, allow, &|done, all| bar.show(done, all))?;
     drop(bar);
     if *candidate.news() != (News::Known { in_use: true }) {
-        introduce(&candidate);
+        introduce(&candidate, &source);
     }
     let hooks_allowed = consent(&candidate, arguments)?;
     let progress = Progress::default();
@@ -59,14 +59,17 @@ pub fn run(arguments: &Arguments, home: &Home) -> Result<ExitCode, Failed> {
 }
 
 /// All that one should know before saying yes.
-fn introduce(candidate: &Candidate) {
+fn introduce(candidate: &Candidate, source: &Source) {
     let pack = candidate.inspection();
+    let origin = match (source, candidate.news()) {
+        (Source::File(path), _) => path.display().to_string(),
+        (Source::Known(_), News::Known { .. }) => "kept here".to_owned(),
+        (Source::Known(_), _) => "comes with `mbhost`".to_owned(),
+    };
     let mut page = Page::for_question();
-    page.preview(pack);
-    match candidate.news() {
-        News::New => {}
-        News::Known { .. } => page.line("is kept", "and will be in use again"),
-        News::Instead { of } => page.line("instead of", format!("{of}, which is kept")),
+    page.preview(pack, &origin);
+    if let News::Instead { of } = candidate.news() {
+        page.line("instead of", format!("{of}, which is kept"));
     }
     if candidate.new_key().is_some() {
         let id = &pack.id;

@@ -40,7 +40,7 @@ pub enum Verb {
     Test(test::Arguments),
     /// Say what a pack file is and holds, without running it
     Inspect(inspect::Arguments),
-    /// Add a pack from its file, or put a version that is kept back in use
+    /// Add a pack, or put a version that is kept back in use
     #[command(visible_alias = "install")]
     Add(add::Arguments),
     /// Say which packs are installed

@@ -72,7 +72,13 @@ fn put(page: &mut Page, pack: &Inspection, installed: &Installed, owner: Option<
     page.line("added", ago(installed.added, now()));
     page.line("in use", yes(installed.in_use));
     if pack.roles.iter().any(|it| it == "router") {
-        page.line("chosen router", yes(installed.router));
+        page.line(
+            "router",
+            match installed.router {
+                true => "chosen",
+                false => "not chosen",
+            },
+        );
     }
     let exports = pack.code.iter().flat_map(|it| &it.exports);
     if exports.clone().any(|it| it == "hooks") {

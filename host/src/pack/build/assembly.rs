@@ -159,9 +159,7 @@ impl Assembly {
         let begun = Instant::now();
         let bytes = file.map().len() as u64;
         let pack = pack.over(file)?;
-        for variant in variants(pack.manifest()) {
-            pack.describe(variant)?;
-        }
+        pack.describe_all()?;
         let io = |source| BuildError::Io {
             path: self.target.clone(),
             source,
