@@ -23,7 +23,10 @@ const DOORS: &[(&str, &[&str])] = &[
         &["candle_core", "candle_nn", "cudarc", "rayon", "libloading"],
     ),
     ("pack", &["wasmtime", "wasmparser", "wit_component"]),
-    ("cli", &["clap", "indicatif", "tracing_subscriber"]),
+    (
+        "cli",
+        &["clap", "indicatif", "tracing_subscriber", "unicode_width"],
+    ),
 ];
 
 /// What stands at the top besides dot-places and what building leaves behind.

@@ -2,6 +2,8 @@
 
 /// Keys, and packs that are signed with them.
 mod keys;
+/// Packs that are added, listed, shown, verified and removed.
+mod packs;
 /// Where a pack's weights come from, and what a build may replace.
 mod weights;
 /// Packs of weights alone, with code that the host brings.
@@ -28,6 +30,19 @@ fn mbhost(folder: &Path, arguments: &[&str]) -> Run {
 
 /// Runs `mbhost` with these variables.
 fn mbhost_with(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Run {
+    let mut command = command(folder, arguments);
+    let ran = command.envs(variables.iter().copied()).output();
+    let ran = ran.expect("mbhost starts");
+    let text = |bytes| String::from_utf8(bytes).expect("it prints UTF-8");
+    Run {
+        code: ran.status.code(),
+        out: text(ran.stdout),
+        err: text(ran.stderr),
+    }
+}
+
+/// `mbhost` in a folder, with a home in it: nothing that its user has set or installed counts.
+fn command(folder: &Path, arguments: &[&str]) -> Command {
     let program = Path::new(env!("CARGO_BIN_EXE_mbhost"));
     let target = program.ancestors().nth(2).expect("target/release/mbhost");
     let mut command = Command::new(program);
@@ -36,19 +51,12 @@ fn mbhost_with(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) ->
             command.env_remove(name);
         }
     }
-    let ran = command
+    command
         .args(arguments)
         .current_dir(folder)
         .env("CARGO_TARGET_DIR", target.join("authors"))
-        .envs(variables.iter().copied())
-        .output()
-        .expect("mbhost starts");
-    let text = |bytes| String::from_utf8(bytes).expect("it prints UTF-8");
-    Run {
-        code: ran.status.code(),
-        out: text(ran.stdout),
-        err: text(ran.stderr),
-    }
+        .env("MBHOST_HOME", folder.join("home"));
+    command
 }
 
 impl Run {

@@ -27,6 +27,7 @@ pub use trust::{Allow, News};
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use modularbase_format::manifest::Publisher;
 use modularbase_format::{Digest, PackFile, Role};
 
 use crate::error::Result;
@@ -178,6 +179,15 @@ impl Packs {
             now_in_use: in_use.map(|it| it.to_string()),
             was_router,
         })
+    }
+
+    /// Whose an id is: the key that the first signed pack of it brought along. It stays when the
+    /// packs go.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn publisher(&self, id: &str) -> Result<Option<Publisher>> {
+        Ok(self.store.contents()?.key(id))
     }
 
     /// The router that was chosen, if one was.

@@ -83,12 +83,14 @@ impl Store {
     }
 
     /// Copies a pack file into the store's staging and checks the copy. `watch` is told the bytes
-    /// that are done, and how many there are.
+    /// that are done, and how many there are. Copies whose makers are gone make room for it.
     ///
     /// # Errors
     /// When the file cannot be read, changes meanwhile, or is no sound pack, or when the store
     /// cannot take it.
     pub fn stage(&self, source: &Path, watch: &dyn Fn(u64, u64)) -> Result<Staged, StoreError> {
+        // What cannot be removed now is in nobody's way, and a sweep will say why.
+        let _ = staging::sweep(&self.folder);
         Staged::copy(&self.folder, source, watch)
     }
 

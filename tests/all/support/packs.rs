@@ -61,6 +61,7 @@ pub struct Source {
     id: String,
     name: String,
     version: String,
+    description: String,
     key: Option<Arc<PrivateKey>>,
     roles: &'static str,
     contract: &'static str,
@@ -78,6 +79,7 @@ impl Source {
             id: id.to_owned(),
             name: id.to_owned(),
             version: "1.2.3".to_owned(),
+            description: "For tests.".to_owned(),
             key: None,
             roles: r#""expert""#,
             contract: "0.1.0",
@@ -97,6 +99,15 @@ impl Source {
     pub fn version(self, version: &str) -> Self {
         let version = version.to_owned();
         Self { version, ..self }
+    }
+
+    /// What it says of itself, as it stands between quotes.
+    pub fn description(self, description: &str) -> Self {
+        let description = description.to_owned();
+        Self {
+            description,
+            ..self
+        }
     }
 
     /// Signs it.
@@ -144,6 +155,7 @@ impl Source {
             id,
             name,
             version,
+            description,
             roles,
             contract,
             width,
@@ -152,7 +164,7 @@ impl Source {
         } = self;
         let memory = self.memory.map(|memory| format!("memory = \"{memory}\""));
         let text = format!(
-            "id = \"{id}\"\nname = \"{name}\"\nversion = \"{version}\"\ndescription = \"For tests.\"\n\
+            "id = \"{id}\"\nname = \"{name}\"\nversion = \"{version}\"\ndescription = \"{description}\"\n\
              license = \"Apache-2.0\"\nauthors = [\"Tests\"]\nroles = [{roles}]\n\
              contract = \"{contract}\"\n[base]\nwidth = {width}\n[model]\n{model}\n\
              [limits]\n{}\n",
