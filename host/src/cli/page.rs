@@ -177,7 +177,10 @@ impl Page {
         let all = &pack.weights;
         let (count, size) = (all.tensors.len(), bytes(all.bytes as u64));
         let numbers = number(all.parameters);
-        self.line("all", format!("{numbers} numbers in {count} tensors, {size}"));
+        self.line(
+            "all",
+            format!("{numbers} numbers in {count} tensors, {size}"),
+        );
         for (kind, it) in &all.by_type {
             let (numbers, size) = (number(it.parameters), bytes(it.bytes as u64));
             let text = format!("{numbers} numbers in {} tensors, {size}", it.tensors);

@@ -35,7 +35,10 @@ pub fn ask(question: &str) -> Result<Answer, Failed> {
 
 fn meaning(line: &[u8]) -> Answer {
     let line = line.trim_ascii();
-    match [&b"y"[..], b"yes"].iter().any(|it| line.eq_ignore_ascii_case(it)) {
+    match [&b"y"[..], b"yes"]
+        .iter()
+        .any(|it| line.eq_ignore_ascii_case(it))
+    {
         true => Answer::Yes,
         false => Answer::No,
     }
@@ -50,7 +53,9 @@ mod tests {
         for yes in ["y\n", "Y", " yes \r\n", "YES\n"] {
             assert_eq!(meaning(yes.as_bytes()), Answer::Yes, "{yes:?}");
         }
-        for no in ["", "\n", "n\n", "yy\n", "yes!\n", "no\ny\n", "\u{4}", "y\u{0}\n"] {
+        for no in [
+            "", "\n", "n\n", "yy\n", "yes!\n", "no\ny\n", "\u{4}", "y\u{0}\n",
+        ] {
             assert_eq!(meaning(no.as_bytes()), Answer::No, "{no:?}");
         }
         assert_eq!(meaning(b"\xff\xfe\n"), Answer::No);

@@ -65,7 +65,10 @@ fn choose(arguments: &UseArguments, home: &Home) -> Result<ExitCode, Failed> {
     }
     let router = home.packs()?.use_router(&name.id)?;
     arguments.format.print(&router, || {
-        format!("pack `{}` {} is the router now\n", router.id, router.version)
+        format!(
+            "pack `{}` {} is the router now\n",
+            router.id, router.version
+        )
     })?;
     Ok(ExitCode::SUCCESS)
 }
@@ -89,7 +92,10 @@ fn text(routers: &Routers) -> String {
     let chosen = routers.router.as_ref().map(|it| &it.id);
     let others = routers.candidates.iter();
     for it in others.filter(|it| Some(&it.id) != chosen) {
-        let line = format!("pack `{0}` {1} could be: `mbhost router use {0}`\n", it.id, it.version);
+        let line = format!(
+            "pack `{0}` {1} could be: `mbhost router use {0}`\n",
+            it.id, it.version
+        );
         out.push_str(&line);
     }
     if routers.router.is_none() && routers.candidates.is_empty() {

@@ -26,7 +26,11 @@ pub(super) fn open_or_make(path: &Path) -> Result<File, StoreError> {
 /// Opens a file of the user's, who may well have given a link.
 pub(super) fn open_source(path: &Path) -> Result<(File, Metadata), StoreError> {
     let opened = open_as(path, OpenOptions::new().read(true), true)?;
-    opened.ok_or_else(|| at(path)(ErrorKind::NotFound.into()))
+    opened.ok_or_else(|| {
+        // In the system's own words, as of every other file that a user names.
+        let gone = fs::metadata(path).err();
+        at(path)(gone.unwrap_or_else(|| ErrorKind::NotFound.into()))
+    })
 }
 
 /// Reads a small file of the store; `None` when there is none.

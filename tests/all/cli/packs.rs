@@ -18,11 +18,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use modularbase_format::PrivateKey;
+use modularbase_format::{PackFile, PrivateKey};
 use serde_json::{Value, json};
 
 use super::{Run, folder, mbhost, names};
-use crate::support::{Gguf, Source, guest, repository};
+use crate::support::{Source, guest, repository};
 
 /// `packs/dense` as `mbhost pack build` makes it: once for a run of the tests.
 fn dense() -> &'static [u8] {
@@ -153,7 +153,10 @@ fn a_pack_comes_is_looked_at_and_goes() {
     assert!(shown.contains(here), "{shown}");
 
     let verified = run(&["verify"]).good();
-    assert!(verified.starts_with("  good    dense 0.1.0  "), "{verified}");
+    assert!(
+        verified.starts_with("  good    dense 0.1.0  "),
+        "{verified}"
+    );
     let gone = run(&["rm", "dense"]).good();
     assert!(
         gone.starts_with("pack `dense` 0.1.0 is removed, which frees "),
@@ -176,7 +179,9 @@ fn versions_are_kept_side_by_side_and_one_is_in_use() {
     run(&["add", "1.0.0.wasm", "--yes"]).good();
     let instead = run(&["add", "2.0.0-rc.1.wasm", "--yes"]);
     assert!(
-        instead.err.contains("  instead of   1.0.0, which is kept\n"),
+        instead
+            .err
+            .contains("  instead of   1.0.0, which is kept\n"),
         "{}",
         instead.err
     );
@@ -194,7 +199,10 @@ fn versions_are_kept_side_by_side_and_one_is_in_use() {
     let shown = run(&["show", "quiet", "--json"]).json();
     assert_eq!(shown["version"], "1.0.0");
     let shown = run(&["show", "quiet@2.0.0", "--json"]).json();
-    assert_eq!((&shown["version"], &shown["installed"]["in_use"]), (&json!("2.0.0"), &json!(false)));
+    assert_eq!(
+        (&shown["version"], &shown["installed"]["in_use"]),
+        (&json!("2.0.0"), &json!(false))
+    );
 
     let gone = run(&["rm", "quiet@1.0.0"]).good();
     assert!(gone.ends_with("\n2.0.0 is in use now\n"), "{gone}");
@@ -202,7 +210,10 @@ fn versions_are_kept_side_by_side_and_one_is_in_use() {
     run(&["add", "1.0.0.wasm", "--yes", "--downgrade"]).good();
     assert_eq!(installed(dir.path()), ["quiet 2.0.0", "quiet 1.0.0*"]);
     let gone = run(&["rm", "quiet"]).good();
-    assert!(gone.starts_with("pack `quiet` 2.0.0, 1.0.0 are removed, which free "), "{gone}");
+    assert!(
+        gone.starts_with("pack `quiet` 2.0.0, 1.0.0 are removed, which free "),
+        "{gone}"
+    );
 }
 
 #[test]
@@ -216,18 +227,41 @@ fn what_programs_read_keeps_its_shape() {
     put(dir.path(), "way.wasm", &router);
 
     let added = run(&["add", "quiet.wasm", "--yes"]);
-    assert_eq!(keys(&added), ["bytes", "digest", "id", "news", "version"]);
-    assert_eq!((&added["id"], &added["news"]), (&json!("quiet"), &json!("new")));
+    assert_eq!(
+        keys(&added),
+        ["bytes", "digest", "id", "news", "version", "was_router"]
+    );
+    assert_eq!(
+        (&added["id"], &added["news"]),
+        (&json!("quiet"), &json!("new"))
+    );
     let instead = run(&["add", "newer.wasm"]);
-    assert_eq!((&instead["news"], &instead["of"]), (&json!("instead"), &json!("1.0.0")));
+    assert_eq!(
+        (&instead["news"], &instead["of"]),
+        (&json!("instead"), &json!("1.0.0"))
+    );
     let known = run(&["add", "newer.wasm"]);
-    assert_eq!((&known["news"], &known["in_use"]), (&json!("known"), &json!(true)));
+    assert_eq!(
+        (&known["news"], &known["in_use"]),
+        (&json!("known"), &json!(true))
+    );
     run(&["add", "way.wasm", "--yes"]);
 
     let list = run(&["list"]);
     let all = [
-        "added", "bytes", "digest", "hooks_allowed", "id", "in_use", "name", "problem", "roles",
-        "router", "signed_by", "trained", "version",
+        "added",
+        "bytes",
+        "digest",
+        "hooks_allowed",
+        "id",
+        "in_use",
+        "name",
+        "problem",
+        "roles",
+        "router",
+        "signed_by",
+        "trained",
+        "version",
     ];
     for it in list.as_array().expect("a list") {
         assert_eq!(keys(it), all);
@@ -238,12 +272,21 @@ fn what_programs_read_keeps_its_shape() {
     let shown = run(&["show", "quiet"]);
     let mut inspected = pack(dir.path(), &["inspect", "newer.wasm", "--json"]).json();
     let mut without = shown.clone();
-    let facts = without.as_object_mut().expect("an object").remove("installed");
+    let facts = without
+        .as_object_mut()
+        .expect("an object")
+        .remove("installed");
     let facts = facts.expect("what became of it");
-    assert_eq!(keys(&facts), ["added", "hooks_allowed", "in_use", "publisher", "router"]);
+    assert_eq!(
+        keys(&facts),
+        ["added", "hooks_allowed", "in_use", "publisher", "router"]
+    );
     assert_eq!(facts["publisher"], publisher);
     for it in [&mut without, &mut inspected] {
-        it.as_object_mut().expect("an object").remove("path").expect("a path");
+        it.as_object_mut()
+            .expect("an object")
+            .remove("path")
+            .expect("a path");
     }
     assert_eq!(without, inspected);
 
@@ -253,14 +296,30 @@ fn what_programs_read_keeps_its_shape() {
     assert_eq!(verified[0]["problem"], Value::Null);
 
     let removed = run(&["rm", "quiet@1.1.0"]);
-    assert_eq!(keys(&removed), ["bytes", "id", "in_use", "versions", "was_router"]);
-    assert_eq!((&removed["versions"], &removed["in_use"]), (&json!(["1.1.0"]), &json!("1.0.0")));
+    assert_eq!(
+        keys(&removed),
+        [
+            "bytes",
+            "id",
+            "now_in_use",
+            "other_key",
+            "versions",
+            "was_router"
+        ]
+    );
+    assert_eq!(
+        (&removed["versions"], &removed["now_in_use"]),
+        (&json!(["1.1.0"]), &json!("1.0.0"))
+    );
 
     let swept = run(&["gc"]);
     assert_eq!(keys(&swept), ["bytes", "files"]);
 
     let chosen = mbhost(dir.path(), &["router", "use", "way", "--json"]).json();
-    assert_eq!((&chosen["id"], &chosen["router"]), (&json!("way"), &json!(true)));
+    assert_eq!(
+        (&chosen["id"], &chosen["router"]),
+        (&json!("way"), &json!(true))
+    );
     let routers = mbhost(dir.path(), &["router", "show", "--json"]).json();
     assert_eq!(keys(&routers), ["candidates", "router"]);
     assert_eq!(routers["router"], chosen);
@@ -276,7 +335,11 @@ fn the_router_is_chosen_by_name_and_goes_with_its_pack() {
         "no router is chosen\nnone of the installed packs has the role\n"
     );
     add(dir.path(), &quiet("1.0.0"));
-    let way = |version| Source::new("way", guest("router")).roles(r#""router""#).version(version);
+    let way = |version| {
+        Source::new("way", guest("router"))
+            .roles(r#""router""#)
+            .version(version)
+    };
     add(dir.path(), &way("1.0.0"));
     assert_eq!(
         router(&["show"]).good(),
@@ -292,7 +355,10 @@ fn the_router_is_chosen_by_name_and_goes_with_its_pack() {
          hint: `mbhost pack add way@1.0.0` puts it in use, `mbhost router use way` makes it the \
          router\n",
     );
-    assert_eq!(router(&["use", "way"]).good(), "pack `way` 1.0.0 is the router now\n");
+    assert_eq!(
+        router(&["use", "way"]).good(),
+        "pack `way` 1.0.0 is the router now\n"
+    );
     add(dir.path(), &way("1.1.0"));
     assert_eq!(router(&["show"]).good(), "pack `way` 1.1.0 is the router\n");
     let list = pack(dir.path(), &["list"]).good();
@@ -301,7 +367,10 @@ fn the_router_is_chosen_by_name_and_goes_with_its_pack() {
     let one = pack(dir.path(), &["rm", "way@1.1.0"]).good();
     assert!(one.ends_with("\n1.0.0 is in use now\n"), "{one}");
     let gone = pack(dir.path(), &["rm", "way"]).good();
-    assert!(gone.ends_with("\nit was the router: none is chosen now\n"), "{gone}");
+    assert!(
+        gone.ends_with("\nit was the router: none is chosen now\n"),
+        "{gone}"
+    );
     router(&["use", "way"]).refused(
         1,
         "error: pack `way` is not installed\n\
@@ -313,19 +382,23 @@ fn the_router_is_chosen_by_name_and_goes_with_its_pack() {
 fn weights_come_back_and_never_over_something() {
     let dir = folder();
     let run = |words: &[&str]| pack(dir.path(), words);
-    let gguf = Gguf::new().floats("q", &[8, 8], |i| i as f32).bytes();
-    let source = ["k", "v", "out"].iter().fold(
-        Gguf::new().floats("q", &[8, 8], |i| i as f32),
-        |it, name| it.floats(name, &[8, 8], |i| i as f32),
-    );
-    add(dir.path(), &quiet("1.0.0").weights(source.clone()));
-    let said = run(&["export-weights", "quiet"]).good();
-    assert!(said.starts_with("quiet-1.0.0.gguf: "), "{said}");
+    std::fs::write(dir.path().join("dense.wasm"), dense()).expect("a file");
+    let file = PackFile::from_bytes(dense(), Path::new("dense.wasm")).expect("a pack");
+    let shards: Vec<_> = file.weight_shards().map(|it| it.bytes).collect();
+    let [weights] = shards[..] else {
+        panic!("{} shards", shards.len())
+    };
+    run(&["add", "dense.wasm", "--yes"]).good();
+    let said = run(&["export-weights", "dense"]).good();
+    assert!(said.starts_with("dense-0.1.0.gguf: "), "{said}");
     let read = |name: &str| std::fs::read(dir.path().join(name)).expect("a file");
-    assert!(read("quiet-1.0.0.gguf") == source.bytes());
+    assert!(read("dense-0.1.0.gguf") == weights);
     for (words, out) in [
-        (&["export-weights", "quiet@1.0.0"][..], "quiet-1.0.0.gguf"),
-        (&["export-weights", "add.wasm", "--out", "add.wasm"], "add.wasm"),
+        (&["export-weights", "dense@0.1.0"][..], "dense-0.1.0.gguf"),
+        (
+            &["export-weights", "dense.wasm", "--out", "dense.wasm"],
+            "dense.wasm",
+        ),
     ] {
         let before = read(out);
         run(words).refused(
@@ -337,10 +410,12 @@ fn weights_come_back_and_never_over_something() {
         );
         assert!(read(out) == before);
     }
-    let exported = run(&["export-weights", "add.wasm", "--out", "w.gguf", "--json"]).json();
-    assert_eq!(exported["path"], "w.gguf");
-    assert_eq!(exported["bytes"], read("w.gguf").len());
-    assert!(read("w.gguf") == source.bytes() && gguf != source.bytes());
+    let exported = run(&["export-weights", "dense.wasm", "--out", "w.gguf", "--json"]).json();
+    assert_eq!(
+        exported,
+        json!({ "path": "w.gguf", "bytes": weights.len() })
+    );
+    assert!(read("w.gguf") == weights);
     put(dir.path(), "none.wasm", &nosy("1.0.0"));
     run(&["export-weights", "none.wasm"])
         .refused(1, "error: pack `nosy` 1.0.0: it has no weights\n");
@@ -367,8 +442,16 @@ fn damage_is_found_and_the_same_file_puts_it_right() {
 
     let verified = run(&["verify"]);
     assert_eq!(verified.code, Some(1));
-    assert!(verified.out.contains("  good    nosy 1.0.0  "), "{}", verified.out);
-    assert!(verified.out.contains("  BROKEN  quiet 1.0.0  "), "{}", verified.out);
+    assert!(
+        verified.out.contains("  good    nosy 1.0.0  "),
+        "{}",
+        verified.out
+    );
+    assert!(
+        verified.out.contains("  BROKEN  quiet 1.0.0  "),
+        "{}",
+        verified.out
+    );
     assert_eq!(
         verified.err,
         "hint: adding the file of `quiet` 1.0.0 again puts it right, `mbhost pack rm quiet@1.0.0` \

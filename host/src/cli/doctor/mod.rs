@@ -100,9 +100,7 @@ fn sandbox() -> Finding {
         Ok(()) => good("sandbox", "compiles packs and runs them"),
         Err(reason) => Finding {
             state: State::Broken,
-            hint: Some(
-                "packs become machine code: the system must allow executable memory".into(),
-            ),
+            hint: Some("packs become machine code: the system must allow executable memory".into()),
             ..good("sandbox", shown(&reason))
         },
     }

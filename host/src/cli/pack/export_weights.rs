@@ -59,5 +59,8 @@ fn usual(packs: &Packs, source: &Source) -> Result<PathBuf, Failed> {
             .map_err(Error::from)?,
     };
     let manifest = file.manifest();
-    Ok(PathBuf::from(format!("{}-{}.gguf", manifest.id, manifest.version)))
+    Ok(PathBuf::from(format!(
+        "{}-{}.gguf",
+        manifest.id, manifest.version
+    )))
 }

@@ -29,7 +29,15 @@ pub fn run(arguments: &Arguments, home: &Home) -> Result<ExitCode, Failed> {
 }
 
 fn text(packs: &[Installed], now: u64) -> String {
-    let titles = ["ID", "VERSION", "ROLES", "SIZE", "SIGNED BY", "ADDED", "STATE"];
+    let titles = [
+        "ID",
+        "VERSION",
+        "ROLES",
+        "SIZE",
+        "SIGNED BY",
+        "ADDED",
+        "STATE",
+    ];
     let mut table = Table::new(&titles);
     for it in packs {
         table.row(&[

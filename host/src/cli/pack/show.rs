@@ -82,10 +82,13 @@ fn put(page: &mut Page, pack: &Inspection, installed: &Installed, owner: Option<
     }
     let exports = pack.code.iter().flat_map(|it| &it.exports);
     if exports.clone().any(|it| it == "hooks") {
-        page.line("hooks", match installed.hooks_allowed {
-            true => "allowed",
-            false => "not allowed",
-        });
+        page.line(
+            "hooks",
+            match installed.hooks_allowed {
+                true => "allowed",
+                false => "not allowed",
+            },
+        );
     }
     page.whole("publisher", owner.unwrap_or("nobody"));
 }

@@ -11,16 +11,37 @@ const HOOKS: &str = "add it, and allow it to read your messages and add to them?
 fn a_yes_adds_it_and_everything_else_does_not() {
     let dir = folder();
     put(dir.path(), "quiet.wasm", &quiet("1.0.0"));
-    let asked = || Terminal::start(dir.path(), &["pack", "add", "quiet.wasm"]).until("add it? [y/N] ");
-    for no in ["\n", "n\n", "no\n", "yess\n", "\u{4}", "y\u{15}\n", "\u{1b}[A\n"] {
+    let asked =
+        || Terminal::start(dir.path(), &["pack", "add", "quiet.wasm"]).until("add it? [y/N] ");
+    for no in [
+        "\n",
+        "n\n",
+        "no\n",
+        "yess\n",
+        "\u{4}",
+        "y\u{15}\n",
+        "\u{1b}[A\n",
+    ] {
         let ran = asked().types(no).end();
         assert_eq!((ran.code, &*ran.out), (Some(1), ""), "{no:?}: {}", ran.err);
-        assert!(ran.err.ends_with("\nerror: nothing was added\n"), "{no:?}: {}", ran.err);
+        assert!(
+            ran.err.ends_with("\nerror: nothing was added\n"),
+            "{no:?}: {}",
+            ran.err
+        );
         assert!(store(dir.path()).is_empty(), "{no:?}");
     }
     let ran = asked().types("y\n").end();
-    assert_eq!((ran.code, &*ran.out), (Some(0), "pack `quiet` 1.0.0 is added\n"), "{}", ran.err);
-    let said = ran.err.find("  can          ").expect("what it can do is said");
+    assert_eq!(
+        (ran.code, &*ran.out),
+        (Some(0), "pack `quiet` 1.0.0 is added\n"),
+        "{}",
+        ran.err
+    );
+    let said = ran
+        .err
+        .find("  can          ")
+        .expect("what it can do is said");
     let asked = ran.err.find("add it?").expect("it was asked");
     assert!(said < asked, "{}", ran.err);
     assert_eq!(installed(dir.path()), ["quiet 1.0.0*"]);
@@ -41,11 +62,23 @@ fn hooks_are_asked_about_in_words() {
     assert_eq!(ran.code, Some(1));
     assert!(store(dir.path()).is_empty());
     // Hooks are settled, adding it is not.
-    let ran = start(&["--allow-hooks"]).until("add it? [y/N] ").types("\n").end();
+    let ran = start(&["--allow-hooks"])
+        .until("add it? [y/N] ")
+        .types("\n")
+        .end();
     assert_eq!(ran.code, Some(1));
     let ran = start(&[]).until(HOOKS).types("yes\n").end();
-    assert_eq!((ran.code, &*ran.out), (Some(0), "pack `nosy` 1.0.0 is added\n"), "{}", ran.err);
-    assert!(ran.err.contains("reads your messages; may add to them"), "{}", ran.err);
+    assert_eq!(
+        (ran.code, &*ran.out),
+        (Some(0), "pack `nosy` 1.0.0 is added\n"),
+        "{}",
+        ran.err
+    );
+    assert!(
+        ran.err.contains("reads your messages; may add to them"),
+        "{}",
+        ran.err
+    );
     let shown = pack(dir.path(), &["show", "nosy"]).good();
     assert!(shown.contains("\n  hooks        allowed\n"), "{shown}");
 }
@@ -63,7 +96,11 @@ fn whoever_leaves_at_the_question_leaves_nothing_for_long() {
     // What it left is gone when the next one comes.
     let asked = Terminal::start(dir.path(), &["pack", "add", "nosy.wasm"]).until("[y/N] ");
     asked.types("n\n").end();
-    assert!(store(dir.path()).is_empty(), "{:?}", store(dir.path()).keys());
+    assert!(
+        store(dir.path()).is_empty(),
+        "{:?}",
+        store(dir.path()).keys()
+    );
 }
 
 #[cfg(target_os = "linux")]
@@ -86,8 +123,16 @@ fn where_nobody_can_be_asked_flags_must_say_it() {
     for (words, who, hint) in [
         (&["quiet.wasm"][..], "quiet", "`--yes` says it"),
         (&["quiet.wasm", "--allow-hooks"], "quiet", "`--yes` says it"),
-        (&["nosy.wasm"], "nosy", "`--yes --allow-hooks` says it, and allows its hooks"),
-        (&["nosy.wasm", "--yes"], "nosy", "it has hooks: `--allow-hooks` allows them"),
+        (
+            &["nosy.wasm"],
+            "nosy",
+            "`--yes --allow-hooks` says it, and allows its hooks",
+        ),
+        (
+            &["nosy.wasm", "--yes"],
+            "nosy",
+            "it has hooks: `--allow-hooks` allows them",
+        ),
         (&["nosy.wasm", "--allow-hooks"], "nosy", "`--yes` says it"),
     ] {
         let ran = pack(dir.path(), &[&["add"], words].concat());
@@ -109,7 +154,12 @@ fn a_publisher_who_was_trusted_is_not_asked_about_again() {
     add(dir.path(), &nosy("1.0.0").sign(&ours));
     put(dir.path(), "newer.wasm", &nosy("1.1.0").sign(&ours));
     let said = pack(dir.path(), &["add", "newer.wasm"]);
-    assert!(said.err.contains(&format!("  signed by    {}\n", ours.publisher())), "{}", said.err);
+    assert!(
+        said.err
+            .contains(&format!("  signed by    {}\n", ours.publisher())),
+        "{}",
+        said.err
+    );
     assert_eq!(
         said.good(),
         "pack `nosy` 1.1.0 is added and in use instead of 1.0.0, which is kept\n"

@@ -16,12 +16,25 @@ fn a_flag_goes_before_the_variable_and_an_empty_variable_is_none() {
     mbhost_with(dir.path(), &words[..4], &variables).good();
     assert_eq!(names(&dir.path().join("named")), ["cache", "store"]);
 
-    let unset = [("MBHOST_HOME", ""), ("HOME", &*home), ("XDG_DATA_HOME", ""), ("XDG_CACHE_HOME", "")];
+    let unset = [
+        ("MBHOST_HOME", ""),
+        ("HOME", &*home),
+        ("XDG_DATA_HOME", ""),
+        ("XDG_CACHE_HOME", ""),
+    ];
     mbhost_with(dir.path(), &words[..4], &unset).good();
-    assert_eq!(names(&dir.path().join("system/.local/share/mbhost")), ["store"]);
+    assert_eq!(
+        names(&dir.path().join("system/.local/share/mbhost")),
+        ["store"]
+    );
     assert_eq!(names(&dir.path().join("system/.cache/mbhost")), ["code"]);
 
-    let nowhere = [("MBHOST_HOME", ""), ("HOME", ""), ("XDG_DATA_HOME", ""), ("XDG_CACHE_HOME", "")];
+    let nowhere = [
+        ("MBHOST_HOME", ""),
+        ("HOME", ""),
+        ("XDG_DATA_HOME", ""),
+        ("XDG_CACHE_HOME", ""),
+    ];
     mbhost_with(dir.path(), &["pack", "list"], &nowhere).refused(
         1,
         "error: `HOME` is not set, or no absolute path, so there is no place to keep packs in\n\
@@ -29,7 +42,13 @@ fn a_flag_goes_before_the_variable_and_an_empty_variable_is_none() {
     );
     let doctor = mbhost_with(dir.path(), &["doctor"], &nowhere);
     assert_eq!(doctor.code, Some(1), "{}", doctor.out);
-    assert!(doctor.out.contains("  BROKEN   store        `HOME` is not set"), "{}", doctor.out);
+    assert!(
+        doctor
+            .out
+            .contains("  BROKEN   store        `HOME` is not set"),
+        "{}",
+        doctor.out
+    );
 }
 
 #[test]
@@ -37,18 +56,39 @@ fn a_home_that_is_a_file_or_somebody_elses_is_refused() {
     let dir = folder();
     put(dir.path(), "quiet.wasm", &quiet("1.0.0"));
     std::fs::write(dir.path().join("home"), "mine").expect("a file");
-    for words in [&["list"][..], &["add", "quiet.wasm", "--yes"], &["verify"], &["gc"], &["rm", "x"]] {
+    for words in [
+        &["list"][..],
+        &["add", "quiet.wasm", "--yes"],
+        &["verify"],
+        &["gc"],
+        &["rm", "x"],
+    ] {
         let ran = pack(dir.path(), words);
-        assert_eq!((ran.code, &*ran.out), (Some(1), ""), "{words:?}: {}", ran.err);
+        assert_eq!(
+            (ran.code, &*ran.out),
+            (Some(1), ""),
+            "{words:?}: {}",
+            ran.err
+        );
         assert!(ran.err.contains("/home"), "{words:?}: {}", ran.err);
     }
-    assert_eq!(std::fs::read(dir.path().join("home")).expect("a file"), b"mine");
+    assert_eq!(
+        std::fs::read(dir.path().join("home")).expect("a file"),
+        b"mine"
+    );
 
     std::fs::create_dir_all(dir.path().join("other/store")).expect("a folder");
     std::fs::write(dir.path().join("other/store/diary"), "dear").expect("a file");
-    let ran = mbhost(dir.path(), &["pack", "add", "quiet.wasm", "--yes", "--home", "other"]);
+    let ran = mbhost(
+        dir.path(),
+        &["pack", "add", "quiet.wasm", "--yes", "--home", "other"],
+    );
     assert_eq!((ran.code, &*ran.out), (Some(1), ""), "{}", ran.err);
-    assert!(ran.err.contains("holds `diary` and no `oci-layout`"), "{}", ran.err);
+    assert!(
+        ran.err.contains("holds `diary` and no `oci-layout`"),
+        "{}",
+        ran.err
+    );
     assert_eq!(names(&dir.path().join("other/store")), ["diary"]);
 }
 
@@ -65,11 +105,15 @@ fn a_home_that_cannot_be_written_is_read_all_the_same() {
         return;
     }
     put(dir.path(), "quiet.wasm", &quiet("1.0.0"));
-    let ran = mbhost(dir.path(), &["pack", "add", "quiet.wasm", "--yes", "--home", "closed/new"]);
+    let ran = mbhost(
+        dir.path(),
+        &["pack", "add", "quiet.wasm", "--yes", "--home", "closed/new"],
+    );
     assert_eq!((ran.code, &*ran.out), (Some(1), ""), "{}", ran.err);
     assert!(ran.err.contains("Permission denied"), "{}", ran.err);
     assert!(
-        ran.err.ends_with("\nhint: `MBHOST_HOME` names a folder of your own to keep packs in\n"),
+        ran.err
+            .ends_with("\nhint: `MBHOST_HOME` names a folder of your own to keep packs in\n"),
         "{}",
         ran.err
     );
@@ -83,9 +127,18 @@ fn a_home_that_cannot_be_written_is_read_all_the_same() {
     for words in [&["list"][..], &["show", "quiet"], &["verify"]] {
         pack(dir.path(), words).good();
     }
-    for words in [&["rm", "quiet"][..], &["gc"], &["add", "quiet.wasm", "--yes"]] {
+    for words in [
+        &["rm", "quiet"][..],
+        &["gc"],
+        &["add", "quiet.wasm", "--yes"],
+    ] {
         let ran = pack(dir.path(), words);
-        assert_eq!((ran.code, &*ran.out), (Some(1), ""), "{words:?}: {}", ran.err);
+        assert_eq!(
+            (ran.code, &*ran.out),
+            (Some(1), ""),
+            "{words:?}: {}",
+            ran.err
+        );
     }
     let doctor = mbhost(dir.path(), &["doctor"]).good();
     assert!(doctor.contains("  MISSING  store        "), "{doctor}");
@@ -107,13 +160,27 @@ fn the_doctor_says_where_packs_and_code_are_kept() {
     };
     let said = doctor();
     assert!(line(&said, "store").starts_with("  good "), "{said}");
-    assert!(line(&said, "store").ends_with("/home/store, no packs yet"), "{said}");
-    assert!(line(&said, "code cache").ends_with("/home/cache/code"), "{said}");
+    assert!(
+        line(&said, "store").ends_with("/home/store, no packs yet"),
+        "{said}"
+    );
+    assert!(
+        line(&said, "code cache").ends_with("/home/cache/code"),
+        "{said}"
+    );
     assert!(names(dir.path()).is_empty(), "looking makes nothing");
     add(dir.path(), &quiet("1.0.0"));
-    assert!(line(&doctor(), "store").contains("/home/store, 1 pack, "), "{}", doctor());
+    assert!(
+        line(&doctor(), "store").contains("/home/store, 1 pack, "),
+        "{}",
+        doctor()
+    );
     std::fs::write(dir.path().join("home/store/index.json"), "{").expect("a file");
     let said = mbhost(dir.path(), &["doctor"]);
     assert_eq!(said.code, Some(1), "{}", said.out);
-    assert!(line(&said.out, "store").starts_with("  BROKEN "), "{}", said.out);
+    assert!(
+        line(&said.out, "store").starts_with("  BROKEN "),
+        "{}",
+        said.out
+    );
 }

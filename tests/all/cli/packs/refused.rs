@@ -25,13 +25,19 @@ fn signed_packs_that_somebody_changed() {
     let bytes = quiet("1.0.0").sign(&ours).bytes();
     let who = ours.publisher();
     let mut tampered = bytes.clone();
-    let at = bytes.windows(10).position(|it| it == b"For tests.").expect("the description");
+    let at = bytes
+        .windows(10)
+        .position(|it| it == b"For tests.")
+        .expect("the description");
     tampered[at] = b'f';
     std::fs::write(dir.path().join("tampered.wasm"), &tampered).expect("a file");
     refused(
         dir.path(),
         &["tampered.wasm", "--yes"],
-        &format!("error: tampered.wasm: the signature does not fit the file and its publisher `{who}`\n"),
+        &format!(
+            "error: tampered.wasm: signature is not valid, expected a valid one by `{who}`\n\
+             hint: the file was changed after it was signed, or signed by somebody else\n"
+        ),
     );
     // A signature is the last section: 64 bytes, and what says so.
     std::fs::write(dir.path().join("cut.wasm"), &bytes[..bytes.len() - 1]).expect("a file");
@@ -64,7 +70,10 @@ fn packs_by_somebody_else_than_before() {
     refused(dir.path(), &["theirs.wasm", "--yes"], &other);
     refused(dir.path(), &["stripped.wasm", "--yes"], &stripped);
 
-    let replaced = pack(dir.path(), &["add", "theirs.wasm", "--yes", "--replace-key"]);
+    let replaced = pack(
+        dir.path(),
+        &["add", "theirs.wasm", "--yes", "--replace-key"],
+    );
     let warning = format!(
         "warning: it is signed by `{found}`, no longer by `{expected}`: from now on the id \
          `quiet` belongs to the new key\n"
@@ -84,10 +93,20 @@ fn versions_that_would_go_back_or_change() {
         "error: pack `quiet` 1.9.0: it is older than 2.0.0, which is in use\n\
          hint: `--downgrade` puts it in use all the same\n",
     );
-    put(dir.path(), "other.wasm", &quiet("2.0.0").model("answer = 42"));
+    put(
+        dir.path(),
+        "other.wasm",
+        &quiet("2.0.0").model("answer = 42"),
+    );
     refused(
         dir.path(),
-        &["other.wasm", "--yes", "--downgrade", "--replace-key", "--allow-hooks"],
+        &[
+            "other.wasm",
+            "--yes",
+            "--downgrade",
+            "--replace-key",
+            "--allow-hooks",
+        ],
         "error: pack `quiet` 2.0.0: another pack of this id and version is installed\n\
          hint: raise `version` in pack.toml, or remove the other with `mbhost pack rm \
          quiet@2.0.0`\n",
@@ -126,7 +145,11 @@ fn code_that_this_host_does_not_take() {
     put(dir.path(), "wrong.wasm", &quiet("1.0.0").weights(wrong));
     let ran = pack(dir.path(), &["add", "wrong.wasm", "--yes"]);
     assert_eq!((ran.code, &*ran.out), (Some(1), ""), "{}", ran.err);
-    assert!(ran.err.contains("error: pack `quiet` 1.0.0: "), "{}", ran.err);
+    assert!(
+        ran.err.contains("error: pack `quiet` 1.0.0: "),
+        "{}",
+        ran.err
+    );
     assert!(store(dir.path()).is_empty());
 }
 
@@ -134,7 +157,16 @@ fn code_that_this_host_does_not_take() {
 fn what_is_no_packs_name() {
     let dir = folder();
     add(dir.path(), &quiet("1.0.0"));
-    for name in ["../x", "/etc/passwd", "a/b@1.0.0", "quiet@", "quiet@1", "Quiet", "", "x\u{1b}[2J"] {
+    for name in [
+        "../x",
+        "/etc/passwd",
+        "a/b@1.0.0",
+        "quiet@",
+        "quiet@1",
+        "Quiet",
+        "",
+        "x\u{1b}[2J",
+    ] {
         let shown = name.escape_debug();
         for verb in ["show", "verify", "rm"] {
             pack(dir.path(), &[verb, name]).refused(
@@ -152,7 +184,10 @@ fn what_is_no_packs_name() {
             1,
             "error: pack `quiet@2.0.0` is not installed\nhint: there is `quiet@1.0.0`\n",
         );
-        run("quite").refused(1, "error: pack `quite` is not installed\nhint: there is `quiet`\n");
+        run("quite").refused(
+            1,
+            "error: pack `quite` is not installed\nhint: there is `quiet`\n",
+        );
         run("other").refused(
             1,
             "error: pack `other` is not installed\n\
@@ -176,18 +211,48 @@ fn what_is_no_pack_file() {
         .status();
     assert!(made.expect("there is `mkfifo`").success());
     for (file, err) in [
-        ("gone.wasm", "gone.wasm: No such file or directory (os error 2)\n"),
+        (
+            "gone.wasm",
+            "gone.wasm: No such file or directory (os error 2)\n",
+        ),
         ("../x", "../x: No such file or directory (os error 2)\n"),
-        ("a/b@1.0.0", "a/b@1.0.0: No such file or directory (os error 2)\n"),
-        ("dangling", "dangling: No such file or directory (os error 2)\n"),
-        ("folder", "folder: `pack.wasm` is missing\nhint: `mbhost pack build` makes it; or give a pack file\n"),
-        ("odd", "odd/pack.wasm: is a folder, expected a regular file\n"),
+        (
+            "a/b@1.0.0",
+            "a/b@1.0.0: No such file or directory (os error 2)\n",
+        ),
+        (
+            "dangling",
+            "dangling: No such file or directory (os error 2)\n",
+        ),
+        (
+            "folder",
+            "folder: `pack.wasm` is missing\nhint: `mbhost pack build` makes it; or give a pack file\n",
+        ),
+        (
+            "odd",
+            "odd/pack.wasm: is a folder, expected a regular file\n",
+        ),
         ("fifo", "fifo: is a pipe, expected a regular file\n"),
-        ("empty", "empty: file is empty, expected a WebAssembly component\n"),
-        ("text.wasm", "text.wasm: file begins with `hello\\x1b[2`, expected a WebAssembly component\n"),
-        ("gone", "`gone` is neither a file nor a pack that is known here\n"),
-        ("Some File", "`Some File` is neither a file nor a pack that is known here\n"),
-        ("dense@9.9.9", "`dense@9.9.9` is neither a file nor a pack that is known here\nhint: there is `dense@0.1.0`\n"),
+        (
+            "empty",
+            "empty: file is empty, expected a WebAssembly component\n",
+        ),
+        (
+            "text.wasm",
+            "text.wasm: file begins with `hello\\x1b[2`, expected a WebAssembly component\n",
+        ),
+        (
+            "gone",
+            "`gone` is neither a file nor a pack that is known here\n",
+        ),
+        (
+            "Some File",
+            "`Some File` is neither a file nor a pack that is known here\n",
+        ),
+        (
+            "dense@9.9.9",
+            "`dense@9.9.9` is neither a file nor a pack that is known here\nhint: there is `dense@0.1.0`\n",
+        ),
     ] {
         refused(dir.path(), &[file, "--yes"], &format!("error: {err}"));
     }
@@ -214,7 +279,12 @@ fn arguments_that_do_not_go_together() {
         &["router", "use"],
     ] {
         let ran = mbhost(dir.path(), words);
-        assert_eq!((ran.code, &*ran.out), (Some(2), ""), "{words:?}: {}", ran.err);
+        assert_eq!(
+            (ran.code, &*ran.out),
+            (Some(2), ""),
+            "{words:?}: {}",
+            ran.err
+        );
         assert!(!ran.err.is_empty(), "{words:?}");
     }
     assert_eq!(installed(dir.path()), ["nosy 1.0.0*"]);

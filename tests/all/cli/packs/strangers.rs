@@ -42,12 +42,23 @@ fn no_verb_lets_them_steer_a_terminal() {
         &["rm", "hostile"],
     ] {
         let ran = pack(dir.path(), words);
-        assert!(is_harmless(&ran.out), "{words:?}: {}", ran.out.escape_debug());
-        assert!(is_harmless(&ran.err), "{words:?}: {}", ran.err.escape_debug());
+        assert!(
+            is_harmless(&ran.out),
+            "{words:?}: {}",
+            ran.out.escape_debug()
+        );
+        assert!(
+            is_harmless(&ran.err),
+            "{words:?}: {}",
+            ran.err.escape_debug()
+        );
         let both = ran.out.clone() + &ran.err;
         let signed = both.lines().filter(|it| it.starts_with("  signed by "));
         let signed: Vec<&str> = signed.collect();
-        assert!(signed.iter().all(|it| it.ends_with(" nobody")), "{words:?}: {both}");
+        assert!(
+            signed.iter().all(|it| it.ends_with(" nobody")),
+            "{words:?}: {both}"
+        );
     }
     // Control characters do not even come as far.
     for odd in ["\\u001b[2J", "\\u009b2J", "\\u0007"] {
@@ -65,15 +76,26 @@ fn above_a_question_they_stay_in_their_column_and_leave_room() {
     let dir = folder();
     let filler = "x".repeat(65);
     let lie = format!("{filler}  signed by    a friend {}", "word ".repeat(600));
-    let source = Source::new("long", guest("hooks")).name("Long").description(&lie);
+    let source = Source::new("long", guest("hooks"))
+        .name("Long")
+        .description(&lie);
     put(dir.path(), "long.wasm", &source);
     let asked = Terminal::start(dir.path(), &["pack", "add", "long.wasm"]).until("[y/N] ");
     let ran = asked.types("n\n").end();
     let question = ran.err.lines().position(|it| it.contains("[y/N]"));
-    assert!(question.expect("it was asked") < 22, "it does not fit a screen: {}", ran.err);
+    assert!(
+        question.expect("it was asked") < 22,
+        "it does not fit a screen: {}",
+        ran.err
+    );
     for line in ran.err.lines().filter(|it| !it.contains("[y/N]")) {
         assert!(line.chars().count() <= 80, "{line}");
     }
-    assert_eq!(ran.err.matches("\n  signed by    ").count(), 1, "{}", ran.err);
+    assert_eq!(
+        ran.err.matches("\n  signed by    ").count(),
+        1,
+        "{}",
+        ran.err
+    );
     assert!(ran.err.contains("\n  signed by    nobody\n"), "{}", ran.err);
 }

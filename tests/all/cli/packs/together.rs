@@ -23,9 +23,15 @@ fn at_once(folder: &Path, commands: &[Vec<&str>]) -> Vec<(Option<i32>, String)> 
 fn is_sound(folder: &Path) {
     pack(folder, &["verify"]).good();
     let files = store(folder);
-    let staged = files.keys().any(|it| it.parent().is_some_and(|it| it.ends_with("staging")));
+    let staged = files
+        .keys()
+        .any(|it| it.parent().is_some_and(|it| it.ends_with("staging")));
     assert!(!staged, "{:?}", files.keys());
-    assert!(pack(folder, &["gc"]).good().starts_with("there was nothing to remove"));
+    assert!(
+        pack(folder, &["gc"])
+            .good()
+            .starts_with("there was nothing to remove")
+    );
 }
 
 #[test]
@@ -45,7 +51,11 @@ fn different_packs_added_at_once_are_all_there() {
     let dir = folder();
     let ids = ["one", "two", "three", "four"];
     for id in ids {
-        put(dir.path(), &format!("{id}.wasm"), &Source::new(id, guest("good")));
+        put(
+            dir.path(),
+            &format!("{id}.wasm"),
+            &Source::new(id, guest("good")),
+        );
     }
     let files = ids.map(|id| format!("{id}.wasm"));
     let commands: Vec<_> = files.iter().map(|it| vec!["add", it, "--yes"]).collect();
@@ -77,7 +87,10 @@ fn adding_and_removing_at_once_leaves_either() {
                 "rm" => err.contains("is not installed"),
                 _ => false,
             };
-            assert!(*code == Some(0) || excuse, "round {round}, {command:?}: {err}");
+            assert!(
+                *code == Some(0) || excuse,
+                "round {round}, {command:?}: {err}"
+            );
         }
         let now = installed(dir.path());
         assert!(now.is_empty() || now == ["quiet 1.0.0*"], "{now:?}");
