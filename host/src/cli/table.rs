@@ -4,8 +4,8 @@ use unicode_width::UnicodeWidthStr;
 
 use super::output::shown;
 
-/// The widest that a cell may be; the JSON has all of it.
-const WIDEST: usize = 40;
+/// The widest that a cell may be, so that an id is never cut; the JSON has all of it.
+const WIDEST: usize = 64;
 
 /// Rows of cells below a row of titles.
 pub struct Table {
@@ -90,14 +90,15 @@ mod tests {
     #[test]
     fn columns_align_whatever_stands_in_them() {
         let mut table = Table::new(&["ID", "NAME", "STATE"]);
-        table.row(&["a", "日本語", "in use"]);
+        table.row(&["a", "日本", "in use"]);
         table.row(&["longer", "x\u{202e}", ""]);
         table.note("it is broken\u{1b}");
         table.row(&["b", &"y".repeat(400), "end"]);
-        let y = "y".repeat(39);
+        let gap = " ".repeat(WIDEST - 2);
+        let y = "y".repeat(WIDEST - 1);
         let expected = format!(
-            "ID      NAME                                      STATE\n\
-             a       日本語                                    in use\n\
+            "ID      NAME{gap}STATE\n\
+             a       日本{gap}in use\n\
              longer  x\\u{{202e}}\n  it is broken\\u{{1b}}\n\
              b       {y}…  end\n"
         );

@@ -18,11 +18,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use modularbase_format::PrivateKey;
+use modularbase_format::{PackFile, PrivateKey};
 use serde_json::{Value, json};
 
 use super::{Run, folder, mbhost, names};
-use crate::support::{Gguf, Source, guest, repository};
+use crate::support::{Source, guest, repository};
 
 /// `packs/dense` as `mbhost pack build` makes it: once for a run of the tests.
 fn dense() -> &'static [u8] {
@@ -227,7 +227,10 @@ fn what_programs_read_keeps_its_shape() {
     put(dir.path(), "way.wasm", &router);
 
     let added = run(&["add", "quiet.wasm", "--yes"]);
-    assert_eq!(keys(&added), ["bytes", "digest", "id", "news", "version"]);
+    assert_eq!(
+        keys(&added),
+        ["bytes", "digest", "id", "news", "version", "was_router"]
+    );
     assert_eq!(
         (&added["id"], &added["news"]),
         (&json!("quiet"), &json!("new"))
@@ -295,10 +298,17 @@ fn what_programs_read_keeps_its_shape() {
     let removed = run(&["rm", "quiet@1.1.0"]);
     assert_eq!(
         keys(&removed),
-        ["bytes", "id", "in_use", "versions", "was_router"]
+        [
+            "bytes",
+            "id",
+            "now_in_use",
+            "other_key",
+            "versions",
+            "was_router"
+        ]
     );
     assert_eq!(
-        (&removed["versions"], &removed["in_use"]),
+        (&removed["versions"], &removed["now_in_use"]),
         (&json!(["1.1.0"]), &json!("1.0.0"))
     );
 
@@ -372,21 +382,22 @@ fn the_router_is_chosen_by_name_and_goes_with_its_pack() {
 fn weights_come_back_and_never_over_something() {
     let dir = folder();
     let run = |words: &[&str]| pack(dir.path(), words);
-    let gguf = Gguf::new().floats("q", &[8, 8], |i| i as f32).bytes();
-    let source = ["k", "v", "out"].iter().fold(
-        Gguf::new().floats("q", &[8, 8], |i| i as f32),
-        |it, name| it.floats(name, &[8, 8], |i| i as f32),
-    );
-    add(dir.path(), &quiet("1.0.0").weights(source.clone()));
-    let said = run(&["export-weights", "quiet"]).good();
-    assert!(said.starts_with("quiet-1.0.0.gguf: "), "{said}");
+    std::fs::write(dir.path().join("dense.wasm"), dense()).expect("a file");
+    let file = PackFile::from_bytes(dense(), Path::new("dense.wasm")).expect("a pack");
+    let shards: Vec<_> = file.weight_shards().map(|it| it.bytes).collect();
+    let [weights] = shards[..] else {
+        panic!("{} shards", shards.len())
+    };
+    run(&["add", "dense.wasm", "--yes"]).good();
+    let said = run(&["export-weights", "dense"]).good();
+    assert!(said.starts_with("dense-0.1.0.gguf: "), "{said}");
     let read = |name: &str| std::fs::read(dir.path().join(name)).expect("a file");
-    assert!(read("quiet-1.0.0.gguf") == source.bytes());
+    assert!(read("dense-0.1.0.gguf") == weights);
     for (words, out) in [
-        (&["export-weights", "quiet@1.0.0"][..], "quiet-1.0.0.gguf"),
+        (&["export-weights", "dense@0.1.0"][..], "dense-0.1.0.gguf"),
         (
-            &["export-weights", "add.wasm", "--out", "add.wasm"],
-            "add.wasm",
+            &["export-weights", "dense.wasm", "--out", "dense.wasm"],
+            "dense.wasm",
         ),
     ] {
         let before = read(out);
@@ -399,10 +410,12 @@ fn weights_come_back_and_never_over_something() {
         );
         assert!(read(out) == before);
     }
-    let exported = run(&["export-weights", "add.wasm", "--out", "w.gguf", "--json"]).json();
-    assert_eq!(exported["path"], "w.gguf");
-    assert_eq!(exported["bytes"], read("w.gguf").len());
-    assert!(read("w.gguf") == source.bytes() && gguf != source.bytes());
+    let exported = run(&["export-weights", "dense.wasm", "--out", "w.gguf", "--json"]).json();
+    assert_eq!(
+        exported,
+        json!({ "path": "w.gguf", "bytes": weights.len() })
+    );
+    assert!(read("w.gguf") == weights);
     put(dir.path(), "none.wasm", &nosy("1.0.0"));
     run(&["export-weights", "none.wasm"])
         .refused(1, "error: pack `nosy` 1.0.0: it has no weights\n");

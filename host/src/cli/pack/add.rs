@@ -124,5 +124,9 @@ fn text(added: &Added) -> String {
         News::Known { in_use: true } => "installed already".to_owned(),
         News::Known { in_use: false } => "in use again".to_owned(),
     };
-    format!("pack `{}` {} is {what}\n", added.id, added.version)
+    let mut out = format!("pack `{}` {} is {what}\n", added.id, added.version);
+    if added.was_router {
+        out.push_str("it was the router and is none any more: none is chosen now\n");
+    }
+    out
 }

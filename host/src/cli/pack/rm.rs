@@ -36,8 +36,12 @@ fn text(removed: &Removed) -> String {
         removed.versions.join(", "),
         bytes(removed.bytes)
     );
-    if let Some(version) = &removed.in_use {
-        out.push_str(&format!("{version} is in use now\n"));
+    if let Some(version) = &removed.now_in_use {
+        let stranger = match removed.other_key {
+            true => ", which is not signed by whom the id belongs to by now",
+            false => "",
+        };
+        out.push_str(&format!("{version} is in use now{stranger}\n"));
     }
     if removed.was_router {
         out.push_str("it was the router: none is chosen now\n");

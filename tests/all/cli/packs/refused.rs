@@ -35,7 +35,8 @@ fn signed_packs_that_somebody_changed() {
         dir.path(),
         &["tampered.wasm", "--yes"],
         &format!(
-            "error: tampered.wasm: the signature does not fit the file and its publisher `{who}`\n"
+            "error: tampered.wasm: signature is not valid, expected a valid one by `{who}`\n\
+             hint: the file was changed after it was signed, or signed by somebody else\n"
         ),
     );
     // A signature is the last section: 64 bytes, and what says so.
