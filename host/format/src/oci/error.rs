@@ -82,7 +82,9 @@ impl OciError {
     /// What to try next, where there is something.
     pub fn hint(&self) -> Option<Hint> {
         match self {
-            Self::BadValue { key, .. } if &**key == "`imageLayoutVersion`" => {
+            Self::BadValue { key, .. }
+                if matches!(&**key, "`imageLayoutVersion`" | "`schemaVersion`") =>
+            {
                 Some(Hint::new("a newer ModularBase may read it"))
             }
             _ => None,

@@ -174,8 +174,11 @@ impl<'t> Value<'t> {
         &self,
         read: impl Fn(Value<'t>) -> Result<T, OciError>,
     ) -> Result<Vec<T>, OciError> {
-        if self.kind() != "a list" {
-            return Err(self.wrong_type("a list"));
+        match self.kind() {
+            "a list" => {}
+            // What tools in Go write for a list that they never began.
+            "null" => return Ok(Vec::new()),
+            _ => return Err(self.wrong_type("a list")),
         }
         let mut fault = None;
         let items = Items {
