@@ -4,6 +4,8 @@
 //! milliseconds, one after the other, and compared pair by pair; what is reported is the median
 //! of the pairs' ratios with a 95 % interval by resampling them.
 
+#![allow(dead_code, reason = "each bench uses what it needs")]
+
 use std::time::{Duration, Instant};
 
 /// How long a slice takes, about.

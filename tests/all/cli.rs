@@ -288,6 +288,29 @@ fn flags_for_the_machines_compiler_do_not_reach_the_packs() {
     mbhost_with(dir.path(), &["pack", "build", "flagged"], &flags).good();
 }
 
+/// In either form that cargo knows, for the builder has flags of its own to put beside them.
+#[test]
+fn flags_that_an_author_sets_below_the_target_reach_the_pack() {
+    let dir = folder();
+    let home = fresh(dir.path(), "Beside");
+    let code = std::fs::read_to_string(home.join("src/lib.rs")).expect("code");
+    let wanted = "#[cfg(not(mine))]\ncompile_error!(\"the flag is not set\");\n";
+    write(home.join("src/lib.rs"), &format!("{code}\n{wanted}"));
+    let without = mbhost(&home, &["pack", "build"]);
+    assert!(
+        without.err.contains("the flag is not set"),
+        "{}",
+        without.err
+    );
+    for flags in ["\"--cfg mine\"", "[\"--cfg\", \"mine\"]"] {
+        write(
+            home.join(".cargo/config.toml"),
+            &format!("[target.wasm32-unknown-unknown]\nrustflags = {flags}\n"),
+        );
+        mbhost(&home, &["pack", "build"]).good();
+    }
+}
+
 #[test]
 fn a_pack_that_misbehaves_is_told_so_and_the_exit_code_says_it() {
     let dir = folder();

@@ -386,3 +386,18 @@ fn constants_that_make_no_sense_are_refused_in_words() {
         assert!(refused.to_string().ends_with(words), "{model}: {refused}");
     }
 }
+
+#[test]
+fn more_signatures_than_a_router_could_hold_harm_nobody() {
+    let domain = |at: usize| {
+        (0..64)
+            .map(|i| f32::from(i % 6 == at))
+            .collect::<Vec<f32>>()
+    };
+    // 100 MB, where a guest has 64 MiB.
+    let greedy = candidate("greedy", &[], vec![domain(1); 400_000]);
+    let honest = candidate("honest", &[], vec![domain(2)]);
+    let pack = open("", &Sandbox::default());
+    let answer = ask(&pack, query("a recipe", domain(2), &[greedy, honest]));
+    assert_eq!(ids(&answer.expect("it answers").chosen), ["honest"]);
+}

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use modularbase_format::manifest::set_publisher;
 use modularbase_format::{Digest, Mapping, PackFile, PackWriter, PrivateKey};
 
-use crate::{FILE, gguf, manifest, refused};
+use crate::{FILE, gguf, manifest, private_key, refused};
 
 const PREAMBLE: &[u8] = b"\0asm\x0d\0\x01\0";
 
@@ -161,7 +161,7 @@ fn put_length(out: &mut Vec<u8>, mut length: usize) {
 pub fn seeds() -> Vec<Vec<u8>> {
     let component = [PREAMBLE, b"\x00\x06\x04name\x07\x07\x01\x00"].concat();
     let [one, two] = ["a", "b"].map(gguf::small);
-    let key = PrivateKey::generate().expect("the system has randomness");
+    let key = PrivateKey::from_pem(private_key::KEY, FILE).expect("a sound key");
     let signed = set_publisher(manifest::SAMPLE, FILE, &key.publisher()).expect("sound");
     let folder = tempfile::tempdir().expect("a folder for what is written");
     let target = folder.path().join("pack.wasm");

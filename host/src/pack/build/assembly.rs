@@ -5,7 +5,7 @@
 //! itself, chooses weights, writes, verifies and renames. What stays true: up to the renaming, the
 //! target is what it was.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -16,7 +16,7 @@ use modularbase_format::{Manifest, PackFile, PackWriter, Role, WeightType};
 use super::given::Given;
 use super::source::PackToml;
 use super::target::{keep_what_counts, scratch_beside, write};
-use super::weights::{self, Source};
+use super::weights::{self, Source, Wanted};
 use super::{BuildError, BuildTimes, Built, KeyFile, PACK_FILE, Stage};
 use crate::pack::measured::{Measured, measure, variants};
 use crate::pack::{Description, Pack, Sandbox};
@@ -111,7 +111,7 @@ impl Assembly {
         let begun = Instant::now();
         let file = self.write(PackWriter::new(component, text), &bare)?;
         let pack = Pack::from_file(file, &Sandbox::default())?;
-        let declared = declared(&pack, manifest)?;
+        let (declared, deciding) = declared(&pack, manifest)?;
         let source = match (&self.given, unbrought, declared.first()) {
             (Some(given), _, _) => Source::Given(given),
             (None, Unbrought::MadeUp(seed), _) => Source::Seeded(seed),
@@ -130,7 +130,10 @@ impl Assembly {
             &declared,
             manifest,
             source,
-            self.quantize,
+            Wanted {
+                kind: self.quantize,
+                deciding: &deciding,
+            },
             unbrought.listed(),
         )?;
         let mut warnings = std::mem::take(&mut chosen.warnings);
@@ -189,11 +192,18 @@ impl Assembly {
 }
 
 /// Every weight that any role or variant declares, in the order of the first mention.
-fn declared(pack: &Pack, manifest: &Manifest) -> Result<Vec<Weight>, BuildError> {
+fn declared(
+    pack: &Pack,
+    manifest: &Manifest,
+) -> Result<(Vec<Weight>, BTreeSet<String>), BuildError> {
     let mut declared: Vec<Weight> = Vec::new();
+    let mut deciding = BTreeSet::new();
     let mut places = BTreeMap::new();
     for variant in variants(manifest) {
         for description in pack.describe_over(variant, &Catalog::Declare)? {
+            for plan in &description.plans {
+                deciding.extend(plan.deciding().map(str::to_owned));
+            }
             for weight in description.weights {
                 let place = *places.entry(weight.name.clone()).or_insert(declared.len());
                 match declared.get(place) {
@@ -210,7 +220,7 @@ fn declared(pack: &Pack, manifest: &Manifest) -> Result<Vec<Weight>, BuildError>
             }
         }
     }
-    Ok(declared)
+    Ok((declared, deciding))
 }
 
 fn measured(

@@ -156,4 +156,12 @@ mod tests {
         );
         assert_eq!(module("Compiling x", &ours), None);
     }
+
+    #[test]
+    fn flags_are_a_list_to_cargo_whatever_a_folder_is_called() {
+        let flags = ["--remap-path-prefix=C:\\a \"b\"=/cargo", "x\u{1}\tü"].map(str::to_owned);
+        let text = format!("flags = {}", list(&flags));
+        let table: toml::Table = text.parse().expect("TOML");
+        assert_eq!(table["flags"], toml::Value::from(flags.to_vec()));
+    }
 }

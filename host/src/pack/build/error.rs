@@ -227,7 +227,8 @@ impl BuildError {
                  code declares; `mbhost pack init` makes a folder that has one"
             }
             Self::Publisher { .. } => {
-                "`--sign KEY` signs the pack with that publisher's private key"
+                "`--sign KEY` signs a pack that is made with that publisher's private key, and a \
+                 pack.toml without `publisher` gets it from there"
             }
             Self::OtherPublisher { .. } => {
                 "sign with that publisher's key; or leave `publisher` out, for `--sign` puts the \

@@ -37,6 +37,34 @@ pub(super) enum Source<'a> {
     Seeded(u64),
 }
 
+/// What weights are to be stored as.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    /// The type of matrices, when somebody wants one.
+    pub(super) kind: Option<WeightType>,
+    /// Weights that keep their own: those that decide what is computed. With fewer bits a row
+    /// would go to other experts, where all others only compute a little less exactly.
+    pub(super) deciding: &'a BTreeSet<String>,
+}
+
+impl Wanted<'_> {
+    /// What a weight of the type `own` is stored as: the wanted type, where it is a matrix of
+    /// whole blocks.
+    fn stored(self, weight: &Weight, own: WeightType) -> WeightType {
+        let row = weight.shape.last().copied().unwrap_or(0);
+        match self.kind {
+            Some(kind)
+                if weight.shape.len() >= 2
+                    && row.is_multiple_of(kind.block_len())
+                    && !self.deciding.contains(&weight.name) =>
+            {
+                kind
+            }
+            _ => own,
+        }
+    }
+}
+
 /// What will be written.
 pub(super) struct Chosen<'a> {
     weights: Vec<Entry<'a>>,
@@ -62,14 +90,14 @@ pub(super) fn choose<'a>(
     declared: &[Weight],
     manifest: &Manifest,
     source: Source<'a>,
-    wanted: Option<WeightType>,
+    wanted: Wanted<'_>,
     listed: &'static str,
 ) -> Result<Chosen<'a>, BuildError> {
     let mut chosen = match source {
         Source::Seeded(seed) => Chosen::seeded(declared, manifest, seed, wanted),
         Source::Given(given) => Chosen::given(declared, manifest, given, wanted, listed)?,
     };
-    if let Some(kind) = wanted {
+    if let Some(kind) = wanted.kind {
         let warning = unchanged(&chosen.weights, kind);
         chosen.warnings.extend(warning);
     }
@@ -118,16 +146,11 @@ impl Source<'_> {
 }
 
 impl<'a> Chosen<'a> {
-    fn seeded(
-        declared: &[Weight],
-        manifest: &Manifest,
-        seed: u64,
-        wanted: Option<WeightType>,
-    ) -> Self {
+    fn seeded(declared: &[Weight], manifest: &Manifest, seed: u64, wanted: Wanted<'_>) -> Self {
         let entry = |weight: &Weight| Entry {
             name: weight.name.clone(),
             shape: weight.shape.clone(),
-            kind: stored(&weight.shape, WeightType::F32, wanted),
+            kind: wanted.stored(weight, WeightType::F32),
             from: From::Seed(Numbers::new(seed, &weight.name, weight.init)),
         };
         let unmade = manifest.route.signature.iter();
@@ -146,7 +169,7 @@ impl<'a> Chosen<'a> {
         declared: &[Weight],
         manifest: &Manifest,
         given: &'a Given,
-        wanted: Option<WeightType>,
+        wanted: Wanted<'_>,
         listed: &'static str,
     ) -> Result<Self, BuildError> {
         let mut tensors = given.tensors();
@@ -244,15 +267,6 @@ impl<'a> Chosen<'a> {
     }
 }
 
-/// The type that a weight is stored as: the wanted one, where it is a matrix of whole blocks.
-fn stored(shape: &[usize], own: WeightType, wanted: Option<WeightType>) -> WeightType {
-    let row = shape.last().copied().unwrap_or(0);
-    match wanted {
-        Some(kind) if shape.len() >= 2 && row.is_multiple_of(kind.block_len()) => kind,
-        _ => own,
-    }
-}
-
 /// Why a weight does not fit.
 struct Fault {
     reason: String,
@@ -287,7 +301,7 @@ fn nearest(missing: &str, tensors: &BTreeMap<String, Tensor<'_>>) -> Vec<String>
 fn fit<'a>(
     weight: &Weight,
     tensor: Option<Tensor<'a>>,
-    wanted: Option<WeightType>,
+    wanted: Wanted<'_>,
     listed: &'static str,
 ) -> Result<Entry<'a>, Fault> {
     let Weight { name, shape, .. } = weight;
@@ -322,7 +336,7 @@ fn fit<'a>(
             "weight `{name}` is not finite at {at:?}"
         )));
     }
-    let kind = stored(shape, own, wanted);
+    let kind = wanted.stored(weight, own);
     if kind != own && own.block_len() > 1 {
         return Err(Fault::new(format!(
             "weight `{name}` is {own} already, expected F32, F16 or BF16 to make {kind} of"
