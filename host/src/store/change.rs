@@ -230,7 +230,7 @@ impl Change {
     /// # Errors
     /// When the store cannot be written; then it is as it was.
     pub fn commit(mut self) -> Result<(), StoreError> {
-        if self.index == self.before {
+        if self.arriving.is_empty() && self.index == self.before {
             return Ok(());
         }
         self.folder.make()?;

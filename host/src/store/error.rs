@@ -198,7 +198,7 @@ impl StoreError {
                 "raise the version, or remove the one that is kept with `mbhost pack rm`"
             }
             Self::NotKept { .. } => "`mbhost pack list` shows what is kept",
-            Self::Changed { .. } => "add it again when nobody writes to it any more",
+            Self::Changed { .. } => "try again when nobody writes to it any more",
             Self::Document(error) => return error.hint(),
             Self::Pack(error) => return error.hint(),
             Self::Source { .. }

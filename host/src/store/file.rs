@@ -67,18 +67,20 @@ fn open_as(
         Ok(file) => file,
         Err(error) => {
             // A link is not opened, and a socket or a folder perhaps not; say what it is.
-            let kind = match through_links {
+            let metadata = match through_links {
                 true => fs::metadata(path),
                 false => fs::symlink_metadata(path),
             };
-            let what = kind.ok().and_then(|it| other_than_file(it.file_type()));
-            return Err(what.map_or_else(|| at(path)(error), not_a_file));
+            return Err(match metadata {
+                Ok(metadata) if !metadata.is_file() => not_a_file(kind(metadata.file_type())),
+                _ => at(path)(error),
+            });
         }
     };
     let metadata = file.metadata().map_err(at(path))?;
-    match other_than_file(metadata.file_type()) {
-        Some(found) => Err(not_a_file(found)),
-        None => Ok((file, metadata)),
+    match metadata.is_file() {
+        true => Ok((file, metadata)),
+        false => Err(not_a_file(kind(metadata.file_type()))),
     }
 }
 
@@ -94,7 +96,7 @@ pub(super) fn has_folder(path: &Path) -> Result<bool, StoreError> {
     }
     Err(StoreError::NotAFolder {
         path: path.to_path_buf(),
-        found: other_than_file(metadata.file_type()).unwrap_or("a file"),
+        found: kind(metadata.file_type()),
     })
 }
 
@@ -123,15 +125,14 @@ pub(super) fn remove(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-fn other_than_file(kind: FileType) -> Option<&'static str> {
-    if kind.is_file() {
-        return None;
-    }
-    Some(match () {
-        () if kind.is_symlink() => "a link",
-        () if kind.is_dir() => "a folder",
+/// What something is, as messages call it.
+pub(super) fn kind(of: FileType) -> &'static str {
+    match () {
+        () if of.is_file() => "a file",
+        () if of.is_symlink() => "a link",
+        () if of.is_dir() => "a folder",
         () => "a device, pipe or socket",
-    })
+    }
 }
 
 #[cfg(unix)]

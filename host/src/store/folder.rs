@@ -78,7 +78,7 @@ impl Folder {
         if !metadata.is_dir() {
             return Err(StoreError::NotAFolder {
                 path: self.root.clone(),
-                found: "no folder",
+                found: file::kind(metadata.file_type()),
             });
         }
         let layout = self.root.join("oci-layout");
@@ -150,7 +150,16 @@ impl Folder {
 
     /// Replaces the index; an error leaves the old one. The lock is held.
     pub(super) fn write_index(&self, index: &Index) -> Result<(), StoreError> {
-        self.write("index.json", &index.to_bytes())
+        let bytes = index.to_bytes();
+        // Nobody could read it back.
+        if bytes.len() > Index::LIMIT {
+            return Err(StoreError::TooLong {
+                path: self.index(),
+                found: bytes.len() as u64,
+                limit: Index::LIMIT as u64,
+            });
+        }
+        self.write("index.json", &bytes)
     }
 
     /// Replaces a document at the top, as a whole.

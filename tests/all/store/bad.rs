@@ -30,10 +30,7 @@ pub fn contains(text: &str, parts: &[&str]) {
 fn a_file_in_place_of_the_store() {
     let home = Home::new();
     fs::write(home.path("store"), "mine").expect("there is room");
-    contains(
-        &refused(&home),
-        &["/store: is no folder, expected a folder"],
-    );
+    contains(&refused(&home), &["/store: is a file, expected a folder"]);
     fs::remove_file(home.path("store")).expect("it is ours");
     symlink(home.path("nowhere"), home.path("store")).expect("there is room");
     contains(
