@@ -238,7 +238,7 @@ fn what_is_no_pack_file() {
         ),
         (
             "empty",
-            "empty: file is empty, expected a WebAssembly component\n",
+            "empty: file begins with nothing, expected a WebAssembly component\n",
         ),
         (
             "text.wasm",
