@@ -20,6 +20,14 @@ pub enum StoreError {
         /// What the system said.
         source: io::Error,
     },
+    /// The system refused to read the file that was to be added.
+    #[error("{}: {source}", .path.display())]
+    Source {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The environment says neither where packs are kept nor where home is.
     #[error("`HOME` is not set, or no absolute path, so there is no place to keep packs in")]
     NoHome,
@@ -193,7 +201,10 @@ impl StoreError {
             Self::Changed { .. } => "add it again when nobody writes to it any more",
             Self::Document(error) => return error.hint(),
             Self::Pack(error) => return error.hint(),
-            Self::NotAFolder { .. } | Self::NotAFile { .. } | Self::TooLong { .. } => return None,
+            Self::Source { .. }
+            | Self::NotAFolder { .. }
+            | Self::NotAFile { .. }
+            | Self::TooLong { .. } => return None,
         };
         Some(Hint::new(text))
     }
@@ -202,6 +213,14 @@ impl StoreError {
 /// An error of the system about `path`.
 pub(super) fn at(path: &Path) -> impl FnOnce(io::Error) -> StoreError + '_ {
     move |source| StoreError::Io {
+        path: path.to_path_buf(),
+        source,
+    }
+}
+
+/// An error of the system about the file that was to be added.
+pub(super) fn at_source(path: &Path) -> impl FnOnce(io::Error) -> StoreError + '_ {
+    move |source| StoreError::Source {
         path: path.to_path_buf(),
         source,
     }

@@ -21,6 +21,9 @@ impl Lock {
         let path = folder.lock();
         loop {
             let file = file::open_or_make(&path)?;
+            if let Err(TryLockError::WouldBlock) = file.try_lock() {
+                tracing::info!(path = %path.display(), "waiting for another change of the store");
+            }
             wait(&file, &path)?;
             // Somebody may have put another file in its place, and others lock that one.
             if is_at(&file, &path) {
@@ -43,13 +46,6 @@ impl Lock {
 
 /// Locks a file, and waits for whoever has it.
 pub(super) fn wait(file: &File, path: &Path) -> Result<(), StoreError> {
-    match file.try_lock() {
-        Ok(()) => return Ok(()),
-        Err(TryLockError::WouldBlock) => {
-            tracing::info!(path = %path.display(), "another program changes the store; waiting");
-        }
-        Err(TryLockError::Error(error)) => return Err(at(path)(error)),
-    }
     loop {
         match file.lock() {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}

@@ -13,7 +13,7 @@ use std::thread::{self, JoinHandle};
 
 use modularbase_format::{Mapping, PackFile};
 
-use super::error::at;
+use super::error::{at, at_source};
 use super::folder::Folder;
 use super::staging::Draft;
 use super::{StoreError, file};
@@ -60,7 +60,7 @@ impl Staged {
         while done <= total {
             let read = match from.read(&mut piece) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                read => read.map_err(at(source))?,
+                read => read.map_err(at_source(source))?,
             };
             let Some(bytes) = piece.get(..read).filter(|it| !it.is_empty()) else {
                 break;
@@ -74,7 +74,7 @@ impl Staged {
                 synced = done;
             }
         }
-        let after = from.metadata().map_err(at(source))?;
+        let after = from.metadata().map_err(at_source(source))?;
         let there = fs::metadata(source).ok();
         let is_same = |now: &Metadata| Source::of(now) == Source::of(&before);
         if done != total || !is_same(&after) || !there.is_some_and(|it| is_same(&it)) {
