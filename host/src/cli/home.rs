@@ -25,7 +25,7 @@ pub struct Home {
         value_name = "DIR",
         value_parser = Folder
     )]
-    folder: Option<PathBuf>,
+    pub folder: Option<PathBuf>,
 }
 
 impl Home {

@@ -84,7 +84,7 @@ impl Bytes {
             return;
         }
         let bar = self.bar.get_or_init(|| {
-            let style = "{msg} {bar:30} {binary_bytes} of {binary_total_bytes}, {eta} left";
+            let style = "{msg} {bar:30} {binary_bytes} of {binary_total_bytes}";
             let style = ProgressStyle::with_template(style).expect("the template is sound");
             let bar = ProgressBar::new(all).with_message(self.doing);
             bar.with_style(style)

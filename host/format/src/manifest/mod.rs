@@ -68,6 +68,9 @@ pub const MANIFEST_LIMIT: usize = 64 << 10;
 /// The longest id, in characters.
 const ID_LIMIT: usize = 64;
 
+/// The longest version, in bytes: it stands in names and messages, beside the id.
+const VERSION_LIMIT: usize = 128;
+
 /// A checked `pack.toml`.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]

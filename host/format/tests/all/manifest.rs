@@ -79,6 +79,18 @@ fn a_publisher_reads_back_what_it_shows() {
 }
 
 #[test]
+fn a_version_is_short() {
+    let with = |pre: &str| SAMPLE.replace("\"0.3.1\"", &format!("\"0.3.1-{pre}\""));
+    let longest = "a".repeat(128 - "0.3.1-".len());
+    assert!(Manifest::parse(&with(&longest), "pack.toml").is_ok());
+    let refused = Manifest::parse(&with(&(longest + "a")), "pack.toml").unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "pack.toml:4:11: key `version` is 129 bytes long, expected at most 128"
+    );
+}
+
+#[test]
 fn a_manifest_cut_at_any_place_never_panics() {
     assert!(Manifest::parse(SAMPLE, "x").is_ok());
     for length in 0..SAMPLE.len() {

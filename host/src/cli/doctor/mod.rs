@@ -303,7 +303,11 @@ mod tests {
 
     #[test]
     fn what_authors_alone_need_does_not_stop_packs() {
-        let mut found = look();
+        let dir = tempfile::tempdir().expect("a folder");
+        let home = Home {
+            folder: Some(dir.path().to_owned()),
+        };
+        let mut found = look(&home);
         assert!(found.able, "{found:?}");
         found.findings = vec![tool("cargo", None), target(false, false)];
         assert!(found.findings.iter().all(|it| it.state == State::Missing));

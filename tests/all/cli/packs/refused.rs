@@ -232,10 +232,13 @@ fn what_is_no_pack_file() {
             "odd",
             "odd/pack.wasm: is a folder, expected a regular file\n",
         ),
-        ("fifo", "fifo: is a device, pipe or socket, expected a regular file\n"),
+        (
+            "fifo",
+            "fifo: is a device, pipe or socket, expected a regular file\n",
+        ),
         (
             "empty",
-            "empty: file is empty, expected a WebAssembly component\n",
+            "empty: file begins with nothing, expected a WebAssembly component\n",
         ),
         (
             "text.wasm",
