@@ -74,9 +74,16 @@ impl Packs {
     ) -> Result<Candidate> {
         let mut all = Builtin::ALL.into_iter();
         let Some(code) = all.find(|it| it.is(&name.id, name.version.as_ref())) else {
+            let mut similar = similar(contents, name);
+            for known in Builtin::ALL.into_iter().filter(|it| it.is(&name.id, None)) {
+                let known = known.id_and_version();
+                if !similar.contains(&known) {
+                    similar.push(known);
+                }
+            }
             return Err(PacksError::NotFound {
                 found: name.to_string(),
-                similar: similar(contents, name),
+                similar,
             }
             .into());
         };
