@@ -22,6 +22,8 @@ mod packs;
 mod prototype_router;
 /// Real architectures in plain 64-bit floats, held to what transformers says of them.
 mod reference;
+/// Packs are kept, changed, lost and found again.
+mod store;
 /// What the other modules share: guests, packs, a host to load them into.
 mod support;
 /// Released contracts do not change, and packs built against them run.

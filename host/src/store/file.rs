@@ -10,23 +10,22 @@ use super::error::at;
 
 /// Opens a regular file of the store to read it; `None` when there is none.
 pub(super) fn open(path: &Path) -> Result<Option<(File, Metadata)>, StoreError> {
-    open_as(path, OpenOptions::new().read(true), false)
+    match open_as(path, OpenOptions::new().read(true), false) {
+        Err(StoreError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(None),
+        opened => opened.map(Some),
+    }
 }
 
 /// Opens a file of the store to lock it, and makes it when there is none.
 pub(super) fn open_or_make(path: &Path) -> Result<File, StoreError> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true);
-    let opened = open_as(path, &options, false)?;
-    // Nothing is missing that was to be made, short of its folder.
-    let missing = || at(path)(ErrorKind::NotFound.into());
-    opened.map(|(file, _)| file).ok_or_else(missing)
+    open_as(path, &options, false).map(|(file, _)| file)
 }
 
 /// Opens a file of the user's, who may well have given a link.
 pub(super) fn open_source(path: &Path) -> Result<(File, Metadata), StoreError> {
-    let opened = open_as(path, OpenOptions::new().read(true), true)?;
-    opened.ok_or_else(|| at(path)(ErrorKind::NotFound.into()))
+    open_as(path, OpenOptions::new().read(true), true)
 }
 
 /// Reads a small file of the store; `None` when there is none.
@@ -56,14 +55,13 @@ fn open_as(
     path: &Path,
     options: &OpenOptions,
     through_links: bool,
-) -> Result<Option<(File, Metadata)>, StoreError> {
+) -> Result<(File, Metadata), StoreError> {
     let not_a_file = |found| StoreError::NotAFile {
         path: path.to_path_buf(),
         found,
     };
     let file = match system::open(path, options, through_links) {
         Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => {
             // A link is not opened, and a socket or a folder perhaps not; say what it is.
             let kind = match through_links {
@@ -77,7 +75,7 @@ fn open_as(
     let metadata = file.metadata().map_err(at(path))?;
     match other_than_file(metadata.file_type()) {
         Some(found) => Err(not_a_file(found)),
-        None => Ok(Some((file, metadata))),
+        None => Ok((file, metadata)),
     }
 }
 

@@ -88,6 +88,10 @@ impl Folder {
         }
         for entry in fs::read_dir(&self.root).map_err(at(&self.root))? {
             let name = entry.map_err(at(&self.root))?.file_name();
+            if name == OsStr::new("oci-layout") {
+                // Somebody has just finished making it.
+                return self.is_made();
+            }
             if !UNFINISHED.iter().any(|known| name == OsStr::new(known)) {
                 return Err(StoreError::NotAStore {
                     path: self.root.clone(),

@@ -34,17 +34,18 @@ pub(super) fn open_pack(folder: &Folder, entry: &Entry) -> Result<PackFile, Stor
         return opened.known(entry);
     }
     // The entry may be older than the file: both are replaced when a pack is added again.
-    let now = again(folder, entry)?;
-    let blob = Blob::find(folder, &now)?.ok_or_else(|| missing(folder, &now, PACK_FILE))?;
-    if blob.is_known(&now) {
-        return blob.known(&now);
-    }
-    blob.check_size(&now)?;
-    let map = Mapping::of_file(&blob.file).map_err(at(&blob.path))?;
-    let found = Digest::of(&map);
-    blob.check_digest(&now, found)?;
-    note(folder, &now, blob.stamp_still()?);
-    blob.mapped(map, &now)
+    settled(folder, entry, |entry| {
+        let blob = Blob::find(folder, entry)?;
+        let blob = blob.ok_or_else(|| missing(folder, entry, PACK_FILE))?;
+        if blob.is_known(entry) {
+            return blob.known(entry);
+        }
+        blob.check_size(entry)?;
+        let map = Mapping::of_file(&blob.file).map_err(at(&blob.path))?;
+        blob.check_digest(entry, Digest::of(&map))?;
+        note(folder, entry, blob.stamp_still()?);
+        blob.mapped(map, entry)
+    })
 }
 
 /// Reads all that is kept of an entry; see [`Store::verify`](super::Store::verify).
@@ -53,13 +54,27 @@ pub(super) fn verify(
     entry: &Entry,
     watch: &dyn Fn(u64, u64),
 ) -> Result<(), StoreError> {
-    match verify_once(folder, entry, watch) {
-        // Somebody may have removed it, or added it again, since the entry was read.
-        Err(StoreError::Missing { .. } | StoreError::Damaged { .. }) => {
-            let now = again(folder, entry)?;
-            verify_once(folder, &now, watch)
+    settled(folder, entry, |entry| verify_once(folder, entry, watch))
+}
+
+/// Does something with an entry as the index has it now. What is not found right, somebody may have
+/// removed since, and added again; so that counts only when the index still says the same after it.
+fn settled<T>(
+    folder: &Folder,
+    entry: &Entry,
+    read: impl Fn(&Entry) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    let mut now = again(folder, entry)?;
+    loop {
+        let done = read(&now);
+        let Err(StoreError::Missing { .. } | StoreError::Damaged { .. }) = done else {
+            return done;
+        };
+        let then = std::mem::replace(&mut now, again(folder, entry)?);
+        // Whoever adds a pack again gives it another file, and so another stamp.
+        if (then.manifest, then.stamp) == (now.manifest, now.stamp) {
+            return done;
         }
-        done => done,
     }
 }
 
