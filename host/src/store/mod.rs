@@ -36,6 +36,8 @@ mod stage;
 mod staging;
 mod stamp;
 mod sweep;
+#[cfg(test)]
+mod tests;
 mod verify;
 
 use std::path::{Path, PathBuf};

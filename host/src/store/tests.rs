@@ -1,0 +1,141 @@
+//! What the store does when somebody else writes where only it should, or the system is unkind.
+
+use std::fs;
+use std::path::PathBuf;
+
+use modularbase_format::manifest::Publisher;
+use modularbase_format::{Digest, PackWriter, PrivateKey};
+use tempfile::TempDir;
+
+use super::{Entry, Interfaces, Store, StoreError};
+
+/// A store in a folder of its own, and packs beside it.
+struct Home {
+    folder: TempDir,
+    store: Store,
+}
+
+impl Home {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("there is room");
+        let store = Store::open(folder.path().join("store")).expect("nothing is there");
+        Self { folder, store }
+    }
+
+    /// A path in the store.
+    fn inside(&self, name: &str) -> PathBuf {
+        self.store.folder.root().join(name)
+    }
+
+    fn blob(&self, entry: &Entry) -> PathBuf {
+        self.store.folder.blob(&entry.digest)
+    }
+
+    /// Writes a pack beside the store.
+    fn pack(&self, id: &str, version: &str, key: Option<&PrivateKey>) -> PathBuf {
+        let publisher = key.map(|it| format!("publisher = \"{}\"\n", it.publisher()));
+        let manifest = format!(
+            "id = \"{id}\"\nname = \"A\"\nversion = \"{version}\"\ndescription = \"A.\"\n\
+             license = \"MIT\"\nauthors = [\"A\"]\nroles = [\"expert\"]\ncontract = \"0.1.0\"\n\
+             {}base.width = 8\n",
+            publisher.unwrap_or_default()
+        );
+        let path = self.folder.path().join(format!("{id}-{version}.wasm"));
+        let writer = PackWriter::new(b"\0asm\x0d\0\x01\0", &manifest);
+        let writer = match key {
+            Some(key) => writer.sign(key),
+            None => writer,
+        };
+        drop(writer.write(&path).expect("the pack is sound"));
+        path
+    }
+
+    fn add(&self, path: &PathBuf) -> Result<(), StoreError> {
+        let staged = self.store.stage(path, &|_, _| {})?;
+        let mut change = self.store.change()?;
+        change.add(staged, &Interfaces::default(), false)?;
+        change.commit()
+    }
+
+    /// Adds a small pack.
+    fn keep(&self, id: &str, version: &str, key: Option<&PrivateKey>) -> Entry {
+        self.add(&self.pack(id, version, key))
+            .expect("it can be added");
+        self.entry(id, version)
+    }
+
+    fn entry(&self, id: &str, version: &str) -> Entry {
+        let contents = self.store.contents().expect("the index is sound");
+        let version = version.parse().expect("it is a version");
+        contents.find(id, &version).expect("it is kept").clone()
+    }
+
+    /// Rewrites the index as a program does that knows of no lock.
+    fn rewrite_index(&self, from: &str, to: &str) {
+        let path = self.inside("index.json");
+        let text = fs::read_to_string(&path).expect("it is there");
+        let changed = text.replace(from, to);
+        assert_ne!(changed, text, "{from}");
+        fs::write(&path, changed).expect("it can be written");
+    }
+
+    /// What opening and verifying an entry says, which has to be the same.
+    fn refused(&self, entry: &Entry) -> String {
+        let opened = self.store.open_pack(entry).expect_err("it is no such pack");
+        let verified = self.store.verify(entry, &|_, _| {});
+        let verified = verified.expect_err("it is no such pack");
+        assert_eq!(opened.to_string(), verified.to_string());
+        opened.to_string()
+    }
+}
+
+#[test]
+fn the_index_cannot_call_a_pack_by_anothers_name() {
+    let key = PrivateKey::generate().expect("there is chance");
+    let of = |it: Publisher| format!(r#""modularbase.publisher":"{it}""#);
+    let other = PrivateKey::generate().expect("there is chance").publisher();
+    // By its stamp the file is known; without one it is hashed, and nothing is noted.
+    for stamp in ["modularbase.stamp", "modularbase.other"] {
+        let home = Home::new();
+        home.keep("a", "1.0.0", Some(&key));
+        home.rewrite_index("modularbase.stamp", stamp);
+        home.rewrite_index(r#""modularbase.pack":"a""#, r#""modularbase.pack":"b""#);
+        let text = home.refused(&home.entry("b", "1.0.0"));
+        assert!(text.contains("has id `a`, expected id `b`"), "{text}");
+        home.rewrite_index(r#""modularbase.pack":"b""#, r#""modularbase.pack":"a""#);
+        home.rewrite_index(r#"version":"1.0.0","#, r#"version":"9.0.0","#);
+        let text = home.refused(&home.entry("a", "9.0.0"));
+        assert!(
+            text.contains("has version `1.0.0`, expected version `9.0.0`"),
+            "{text}"
+        );
+        home.rewrite_index(r#"version":"9.0.0","#, r#"version":"1.0.0","#);
+        home.rewrite_index(&of(key.publisher()), &of(other));
+        let text = home.refused(&home.entry("a", "1.0.0"));
+        assert!(
+            text.contains(&format!("expected publisher `{other}`")),
+            "{text}"
+        );
+        home.rewrite_index(&of(other), r#""x":"y""#);
+        let text = home.refused(&home.entry("a", "1.0.0"));
+        assert!(text.contains("expected no publisher"), "{text}");
+        let is_noted = home.entry("a", "1.0.0").stamp.is_some();
+        assert_eq!(is_noted, stamp == "modularbase.stamp");
+    }
+}
+
+#[test]
+fn a_signature_is_checked_again_when_a_file_is_hashed_again() {
+    let home = Home::new();
+    let key = PrivateKey::generate().expect("there is chance");
+    let entry = home.keep("a", "1.0.0", Some(&key));
+    // The last byte is the signature's; the index names the digest of what stands there now.
+    let mut bytes = fs::read(home.blob(&entry)).expect("it is there");
+    *bytes.last_mut().expect("it is not empty") ^= 1;
+    let digest = Digest::of(&bytes);
+    fs::write(home.store.folder.blob(&digest), &bytes).expect("there is room");
+    home.rewrite_index(&entry.digest.to_string(), &digest.to_string());
+    let error = home.store.open_pack(&home.entry("a", "1.0.0"));
+    let text = error.expect_err("nobody signed this").to_string();
+    assert!(text.contains("not valid"), "{text}");
+}
