@@ -132,9 +132,15 @@ pub enum StoreError {
         /// Where it is.
         path: PathBuf,
     },
-    /// A blob that changes while it is read.
+    /// A file that is to be added, and changes while it is read.
     #[error("{}: changed while it was read", .path.display())]
     Changed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file of the store that somebody changes who takes no lock.
+    #[error("{}: was changed by another program meanwhile", .path.display())]
+    Touched {
         /// The file.
         path: PathBuf,
     },
@@ -191,6 +197,7 @@ impl StoreError {
             }
             Self::NotKept { .. } => "`mbhost pack list` shows what is kept",
             Self::Changed { .. } => "add it again when nobody writes to it any more",
+            Self::Touched { .. } => "run it again when no other program writes to the store",
             Self::Document(error) => return error.hint(),
             Self::Pack(error) => return error.hint(),
             Self::NotAFolder { .. } | Self::NotAFile { .. } | Self::TooLong { .. } => return None,

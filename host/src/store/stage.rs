@@ -16,6 +16,7 @@ use modularbase_format::{Mapping, PackFile};
 use super::error::at;
 use super::folder::Folder;
 use super::staging::Draft;
+use super::stamp::Stamp;
 use super::{StoreError, file};
 
 /// Bytes that are copied before somebody is told.
@@ -29,6 +30,8 @@ const SYNC_CHUNK: u64 = 64 << 20;
 pub struct Staged {
     file: PackFile,
     draft: Draft,
+    /// The copy's, from before it was hashed.
+    stamp: Stamp,
     syncing: Syncing,
 }
 
@@ -93,6 +96,7 @@ impl Staged {
     fn check(mut draft: Draft, syncing: Syncing, name: &Path) -> Result<Self, StoreError> {
         // The rest goes to the disk while the whole is hashed.
         syncing.finish();
+        let stamp = stamp_of(&mut draft)?;
         let map = Mapping::of_file(draft.file()).map_err(at(draft.path()))?;
         let file = PackFile::from_map(Arc::new(map), name)?;
         // Hashes a pack that is not signed; the signature's check has hashed the others.
@@ -100,17 +104,34 @@ impl Staged {
         Ok(Self {
             file,
             draft,
+            stamp,
             syncing,
         })
     }
 
-    /// Gives the copy its place and its mode, when all of it is on the disk.
+    /// Gives the copy its place and its mode, when all of it is on the disk. What is published will
+    /// be believed without being read, so nobody may have touched it since it was.
     pub(super) fn publish(self, to: &Path) -> Result<File, StoreError> {
-        let Self { draft, syncing, .. } = self;
+        let Self {
+            mut draft,
+            stamp,
+            syncing,
+            ..
+        } = self;
         syncing.wait().map_err(at(draft.path()))?;
+        if stamp_of(&mut draft)? != stamp {
+            return Err(StoreError::Touched {
+                path: draft.path().to_path_buf(),
+            });
+        }
         draft.set_mode(0o444)?;
         draft.publish(to)
     }
+}
+
+fn stamp_of(draft: &mut Draft) -> Result<Stamp, StoreError> {
+    let metadata = draft.file().metadata().map_err(at(draft.path()))?;
+    Ok(Stamp::of(&metadata))
 }
 
 /// Whether such an error can only be about the file that is written.

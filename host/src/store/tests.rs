@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
 
 use modularbase_format::manifest::Publisher;
 use modularbase_format::{Digest, PackWriter, PrivateKey};
@@ -138,4 +140,25 @@ fn a_signature_is_checked_again_when_a_file_is_hashed_again() {
     let error = home.store.open_pack(&home.entry("a", "1.0.0"));
     let text = error.expect_err("nobody signed this").to_string();
     assert!(text.contains("not valid"), "{text}");
+}
+
+#[test]
+fn a_copy_that_is_written_to_after_its_check_is_not_kept() {
+    let home = Home::new();
+    let path = home.pack("a", "1.0.0", None);
+    let staged = home.store.stage(&path, &|_, _| {}).expect("it is sound");
+    let mut copies = fs::read_dir(home.inside("staging")).expect("it is there");
+    let copy = copies.next().expect("there is one").expect("it is listed");
+    let bytes = fs::read(copy.path()).expect("it is there");
+    // Times of files are the kernel's ticks apart.
+    thread::sleep(Duration::from_millis(20));
+    fs::write(copy.path(), &bytes).expect("it is ours");
+    let mut change = home.store.change().expect("nobody else is there");
+    let added = change.add(staged, &Interfaces::default(), false);
+    added.expect("it was sound");
+    let error = change.commit().expect_err("it was touched");
+    assert!(matches!(error, StoreError::Touched { .. }), "{error}");
+    let contents = home.store.contents().expect("the index is sound");
+    assert!(contents.entries().is_empty());
+    assert_eq!(home.store.sweep().expect("it is sound").files, 0);
 }

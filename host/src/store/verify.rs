@@ -198,7 +198,7 @@ impl Blob {
         let now = self.file.metadata().map_err(at(&self.path))?;
         match Stamp::of(&now) == stamp {
             true => Ok(stamp),
-            false => Err(StoreError::Changed {
+            false => Err(StoreError::Touched {
                 path: self.path.clone(),
             }),
         }
