@@ -20,6 +20,14 @@ pub enum StoreError {
         /// What the system said.
         source: io::Error,
     },
+    /// The system refused to read what is to be added.
+    #[error("{}: {source}", .path.display())]
+    Source {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The environment says neither where packs are kept nor where home is.
     #[error("`HOME` is not set, or no absolute path, so there is no place to keep packs in")]
     NoHome,
@@ -200,7 +208,10 @@ impl StoreError {
             Self::Touched { .. } => "run it again when no other program writes to the store",
             Self::Document(error) => return error.hint(),
             Self::Pack(error) => return error.hint(),
-            Self::NotAFolder { .. } | Self::NotAFile { .. } | Self::TooLong { .. } => return None,
+            Self::Source { .. }
+            | Self::NotAFolder { .. }
+            | Self::NotAFile { .. }
+            | Self::TooLong { .. } => return None,
         };
         Some(Hint::new(text))
     }
@@ -209,6 +220,14 @@ impl StoreError {
 /// An error of the system about `path`.
 pub(super) fn at(path: &Path) -> impl FnOnce(io::Error) -> StoreError + '_ {
     move |source| StoreError::Io {
+        path: path.to_path_buf(),
+        source,
+    }
+}
+
+/// An error of the system about the file at `path`, which is to be added.
+pub(super) fn at_source(path: &Path) -> impl FnOnce(io::Error) -> StoreError + '_ {
+    move |source| StoreError::Source {
         path: path.to_path_buf(),
         source,
     }
@@ -232,6 +251,14 @@ mod tests {
     fn strangers_words_cannot_steer_a_terminal_or_fill_a_log() {
         assert_eq!(&*quoted("a\u{1b}[31m\n"), "`a\\u{1b}[31m\\n`");
         assert_eq!(quoted(&"x".repeat(1000)).chars().count(), SHOWN + 3);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_no_reason_to_move_the_store() {
+        let denied = || ErrorKind::PermissionDenied.into();
+        let path = Path::new("a.wasm");
+        assert!(at(path)(denied()).hint().is_some());
+        assert!(at_source(path)(denied()).hint().is_none());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 use super::StoreError;
-use super::error::at;
+use super::error::{at, at_source};
 
 /// Opens a regular file of the store to read it; `None` when there is none.
 pub(super) fn open(path: &Path) -> Result<Option<(File, Metadata)>, StoreError> {
@@ -25,7 +25,11 @@ pub(super) fn open_or_make(path: &Path) -> Result<File, StoreError> {
 
 /// Opens a file of the user's, who may well have given a link.
 pub(super) fn open_source(path: &Path) -> Result<(File, Metadata), StoreError> {
-    open_as(path, OpenOptions::new().read(true), true)
+    let opened = open_as(path, OpenOptions::new().read(true), true);
+    opened.map_err(|error| match error {
+        StoreError::Io { source, .. } => at_source(path)(source),
+        other => other,
+    })
 }
 
 /// Reads a small file of the store; `None` when there is none.

@@ -13,7 +13,7 @@ use std::thread::{self, JoinHandle};
 
 use modularbase_format::{Mapping, PackFile};
 
-use super::error::at;
+use super::error::{at, at_source};
 use super::folder::Folder;
 use super::staging::Draft;
 use super::stamp::Stamp;
@@ -60,7 +60,7 @@ impl Staged {
             // The system does not say which of the two files it means.
             let copied = copied.map_err(|error| match is_of_target(error.kind()) {
                 true => at(draft.path())(error),
-                false => at(source)(error),
+                false => at_source(source)(error),
             })?;
             done += copied;
             if copied == 0 || done > total {
@@ -72,7 +72,7 @@ impl Staged {
                 synced = done;
             }
         }
-        let after = from.metadata().map_err(at(source))?;
+        let after = from.metadata().map_err(at_source(source))?;
         let there = fs::metadata(source).ok();
         let is_same = |now: &Metadata| Source::of(now) == Source::of(&before);
         if done != total || !is_same(&after) || !there.is_some_and(|it| is_same(&it)) {
