@@ -111,9 +111,17 @@ pub(super) fn make_folder(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Has the names in a folder survive a loss of power.
+/// Has the names in a folder survive a loss of power, where the file system can be told to.
 pub(super) fn sync_folder(path: &Path) -> Result<(), StoreError> {
-    system::sync_folder(path).map_err(at(path))
+    match system::sync_folder(path) {
+        Err(error) if !is_unsupported(error.kind()) => Err(at(path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// What file systems answer that have no way to sync a folder.
+fn is_unsupported(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::InvalidInput | ErrorKind::Unsupported)
 }
 
 /// Removes a file; one that is gone already is fine.
