@@ -42,7 +42,7 @@ impl Draft {
                 None => error,
             };
             let (file, path) = made.map_err(named).map_err(at(&staging))?.into_parts();
-            lock::wait(&file, &path)?;
+            lock::wait(&file).map_err(at(&path))?;
             if is_at(&file, &path) {
                 return Ok(Self { path, file });
             }
