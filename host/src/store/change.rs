@@ -4,7 +4,6 @@
 //! in it stays. After each step it is read again as a stranger's would be: an index that could not
 //! be read back is never written.
 
-use std::io::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use modularbase_format::Digest;
@@ -20,7 +19,6 @@ use super::error::{at, quoted};
 use super::folder::Folder;
 use super::image::{Documents, Interfaces, descriptor};
 use super::lock::Lock;
-use super::staging::Draft;
 use super::stamp::Stamp;
 use super::{Contents, Entry, Staged, StoreError, file, sweep, verify};
 
@@ -275,11 +273,7 @@ impl Change {
                 let digest = Digest::of(bytes);
                 let to = self.folder.blob(&digest);
                 let is_new = file::open(&to)?.is_none();
-                let mut draft = Draft::new(&self.folder)?;
-                draft.file().write_all(bytes).map_err(at(draft.path()))?;
-                draft.set_mode(0o444)?;
-                draft.file().sync_all().map_err(at(draft.path()))?;
-                draft.publish(&to)?;
+                self.folder.write(&to, bytes, 0o444)?;
                 new.extend(is_new.then_some(digest));
             }
             let to = self.folder.blob(&digest);
