@@ -15,7 +15,7 @@ use modularbase_format::{Mapping, PackFile};
 
 use super::error::{at, at_source};
 use super::folder::Folder;
-use super::staging::Draft;
+use super::staging::{self, Draft};
 use super::stamp::Stamp;
 use super::{StoreError, file};
 
@@ -49,8 +49,7 @@ impl Staged {
     ) -> Result<Self, StoreError> {
         let (from, before) = file::open_source(source)?;
         let total = before.len();
-        folder.make_staging()?;
-        let mut draft = Draft::new(folder)?;
+        let mut draft = begin(folder)?;
         let syncing = Syncing::begin(&mut draft)?;
         let (mut done, mut synced) = (0, 0);
         watch(done, total);
@@ -85,8 +84,7 @@ impl Staged {
 
     /// Writes bytes.
     pub(super) fn write(folder: &Folder, bytes: &[u8], name: &Path) -> Result<Self, StoreError> {
-        folder.make_staging()?;
-        let mut draft = Draft::new(folder)?;
+        let mut draft = begin(folder)?;
         let syncing = Syncing::begin(&mut draft)?;
         let written = draft.file().write_all(bytes);
         written.map_err(at(draft.path()))?;
@@ -127,6 +125,18 @@ impl Staged {
         draft.set_mode(0o444)?;
         draft.publish(to)
     }
+}
+
+/// An empty file in the staging of a sound store.
+fn begin(folder: &Folder) -> Result<Draft, StoreError> {
+    // Before it is known what this is, nothing is written.
+    folder.read()?;
+    folder.make_staging()?;
+    // Whole copies are left behind when somebody answers the question with Ctrl-C.
+    if let Err(error) = staging::sweep(folder) {
+        tracing::debug!(%error, "what others left in the staging stays");
+    }
+    Draft::new(folder)
 }
 
 fn stamp_of(draft: &mut Draft) -> Result<Stamp, StoreError> {
