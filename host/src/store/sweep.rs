@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{Read, Seek};
+use std::io::{ErrorKind, Read, Seek};
 
 use modularbase_format::Digest;
 use modularbase_format::oci::Index;
@@ -36,13 +36,16 @@ impl Swept {
 
 /// Removes what nothing refers to; see [`Store::sweep`](super::Store::sweep).
 pub(super) fn sweep(folder: &Folder) -> Result<Swept, StoreError> {
-    if !folder.is_made()? && !file::has_folder(&folder.staging())? {
+    // Before it is known what this is, nothing is written or removed.
+    folder.read()?;
+    if !folder.is_begun()? {
         return Ok(Swept::default());
     }
     let _lock = Lock::take(folder)?;
+    let (index, contents) = folder.read()?;
+    // Whoever wrote the index may have died before it would last.
+    file::sync_folder(folder.root())?;
     let mut swept = staging::sweep(folder)?;
-    let index = folder.read_index()?;
-    let contents = Contents::read(&index, &folder.index())?;
     let kept = referred(folder, &index, &contents)?;
     if !folder.has_blobs()? {
         return Ok(swept);
@@ -53,7 +56,10 @@ pub(super) fn sweep(folder: &Folder) -> Result<Swept, StoreError> {
         // What has no digest for a name, or is no file, was not put there by a store.
         let name = entry.file_name();
         let digest = name.to_str().and_then(|it| it.parse::<Digest>().ok());
-        let metadata = entry.metadata().map_err(at(&blobs))?;
+        let metadata = match entry.metadata() {
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            found => found.map_err(at(&blobs))?,
+        };
         if metadata.is_file() && digest.is_some_and(|it| !kept.contains(&it)) {
             file::remove(&entry.path())?;
             swept.count(metadata.len());
