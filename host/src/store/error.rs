@@ -152,6 +152,14 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
+    /// The store was changed, but the system refused to have that survive a loss of power.
+    #[error("{}: store is changed, but a loss of power may undo it: {source}", .path.display())]
+    Unsynced {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// A pack that is not kept, or not any more.
     #[error("pack {pack} is not kept in {}", .path.display())]
     NotKept {
@@ -176,6 +184,14 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// The same error of the system, of a change that happened.
+    pub(super) fn unsynced(self) -> Self {
+        match self {
+            Self::Io { path, source } => Self::Unsynced { path, source },
+            other => other,
+        }
+    }
+
     /// What to try next, where there is something.
     pub fn hint(&self) -> Option<Hint> {
         let text = match self {
@@ -209,6 +225,7 @@ impl StoreError {
             Self::Document(error) => return error.hint(),
             Self::Pack(error) => return error.hint(),
             Self::Source { .. }
+            | Self::Unsynced { .. }
             | Self::NotAFolder { .. }
             | Self::NotAFile { .. }
             | Self::TooLong { .. } => return None,

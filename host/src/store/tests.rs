@@ -162,3 +162,51 @@ fn a_copy_that_is_written_to_after_its_check_is_not_kept() {
     assert!(contents.entries().is_empty());
     assert_eq!(home.store.sweep().expect("it is sound").files, 0);
 }
+
+#[test]
+fn changing_nothing_where_no_store_is_makes_none() {
+    let home = Home::new();
+    let mut change = home.store.change().expect("there is nothing to wait for");
+    let removed = change.remove("a", None).expect("nothing is there");
+    assert!(removed.is_empty());
+    change.commit().expect("nothing is changed");
+    assert!(!home.store.folder.root().exists());
+}
+
+#[test]
+fn a_change_does_not_undo_what_another_program_writes_meanwhile() {
+    let home = Home::new();
+    home.keep("a", "1.0.0", None);
+    let mut change = home.store.change().expect("nobody holds the lock");
+    change.remove("a", None).expect("it is kept");
+    home.rewrite_index("{\"schemaVersion\"", "{\"x\":\"y\",\"schemaVersion\"");
+    let error = change.commit().expect_err("there is another index now");
+    assert!(matches!(error, StoreError::Touched { .. }), "{error}");
+    home.rewrite_index("\"x\":\"y\"", "\"x\":\"z\"");
+    let mut change = home.store.change().expect("nobody holds the lock");
+    change.remove("a", None).expect("it is kept");
+    change.commit().expect("nobody else writes");
+    let text = fs::read_to_string(home.inside("index.json")).expect("it is there");
+    assert!(text.contains("\"x\":\"z\""), "{text}");
+}
+
+#[test]
+fn a_pack_that_lost_all_of_it_is_mended_though_its_entry_stays_the_same() {
+    let home = Home::new();
+    let entry = home.keep("a", "1.0.0", None);
+    home.rewrite_index("modularbase.stamp", "modularbase.other");
+    fs::remove_file(home.blob(&entry)).expect("it is ours");
+    home.keep("a", "1.0.0", None);
+    home.store.open_pack(&entry).expect("it is mended");
+}
+
+#[test]
+fn copies_that_were_left_behind_go_when_the_next_is_made() {
+    let home = Home::new();
+    home.keep("a", "1.0.0", None);
+    let left = home.inside("staging/new-ABCdef012345");
+    fs::write(&left, "a whole pack").expect("there is room");
+    let living = home.store.stage_bytes(b"no", "b".as_ref());
+    assert!(living.is_err());
+    assert!(!left.exists());
+}

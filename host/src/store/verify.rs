@@ -11,7 +11,7 @@ use modularbase_format::oci::{Descriptor, Image};
 use modularbase_format::{Digest, Mapping, PackFile};
 use sha2::{Digest as _, Sha256};
 
-use super::contents::{Contents, Entry, STAMP_KEY};
+use super::contents::{Entry, STAMP_KEY};
 use super::error::at;
 use super::folder::Folder;
 use super::image::CONFIG_LIMIT;
@@ -323,7 +323,7 @@ fn missing(folder: &Folder, entry: &Entry, what: &'static str) -> StoreError {
 
 /// The same entry as the index has it now.
 fn again(folder: &Folder, entry: &Entry) -> Result<Entry, StoreError> {
-    let contents = Contents::read(&folder.read_index()?, &folder.index())?;
+    let (_, contents) = folder.read()?;
     let found = contents.find(&entry.id, &entry.version);
     let same = found.filter(|it| it.digest == entry.digest);
     same.cloned().ok_or_else(|| StoreError::NotKept {
@@ -339,8 +339,7 @@ fn note(folder: &Folder, entry: &Entry, stamp: Stamp) {
         let Some(_lock) = Lock::try_take(folder)? else {
             return Ok(());
         };
-        let mut index = folder.read_index()?;
-        let contents = Contents::read(&index, &folder.index())?;
+        let (mut index, contents) = folder.read()?;
         let found = contents.find(&entry.id, &entry.version);
         if let Some(found) = found.filter(|it| it.digest == entry.digest)
             && let Some(descriptor) = index.manifests.get_mut(found.at)
