@@ -9,7 +9,7 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use modularbase_format::Digest;
-use modularbase_format::oci::{self, Index};
+use modularbase_format::oci::{self, BlobDigest, Index};
 
 use super::StoreError;
 use super::contents::{Contents, FORMAT, FORMAT_KEY};
@@ -55,6 +55,21 @@ impl Folder {
     /// Where a blob is. A [`Digest`] is shown as 64 hex digits, whatever it was read from.
     pub(super) fn blob(&self, digest: &Digest) -> PathBuf {
         self.blobs().join(digest.to_string())
+    }
+
+    /// Where a blob is that other tools may refer to by another algorithm's digest, whose parts are
+    /// letters, digits and a few signs that no path is made of; nothing, where no such are kept.
+    pub(super) fn foreign_blob(&self, digest: &BlobDigest) -> Result<Option<PathBuf>, StoreError> {
+        let text = digest.to_string();
+        let Some((algorithm, encoded)) = text.split_once(':') else {
+            return Ok(None);
+        };
+        let all = self.root.join("blobs");
+        let blobs = all.join(algorithm);
+        // Most of what looks like a digest is none, so what is no folder means nothing.
+        let has_blobs =
+            file::has_folder(&all)? && blobs.symlink_metadata().is_ok_and(|it| it.is_dir());
+        Ok(has_blobs.then(|| blobs.join(encoded)))
     }
 
     /// Whether there is a store; a folder that is missing, empty or unfinished is none yet.
