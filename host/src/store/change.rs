@@ -289,25 +289,21 @@ impl Change {
             return Ok(());
         }
         for Arriving { staged, documents } in arriving {
-            let digest = staged.file().digest();
-            // Removed again in the same change.
-            let Some(entry) = self
-                .contents
-                .entries()
-                .iter()
-                .find(|it| it.digest == digest)
-            else {
+            let (digest, manifest) = (staged.file().digest(), staged.file().manifest());
+            // Removed again in the same change, or replaced.
+            let entry = self.contents.find(&manifest.id, &manifest.version);
+            let Some(entry) = entry.filter(|it| it.digest == digest) else {
                 continue;
             };
             for bytes in [&documents.config, &documents.manifest] {
                 let digest = Digest::of(bytes);
                 let to = self.folder.blob(&digest);
-                let is_new = file::open(&to)?.is_none();
+                let is_new = file::is_free(&to);
                 self.folder.write(&to, bytes, 0o444)?;
                 new.extend(is_new.then_some(digest));
             }
             let to = self.folder.blob(&digest);
-            let is_new = file::open(&to)?.is_none();
+            let is_new = file::is_free(&to);
             let published = staged.publish(&to)?;
             new.extend(is_new.then_some(digest));
             // Taken last: a new place and a new mode are changes of the inode.

@@ -16,6 +16,19 @@ pub(super) fn open(path: &Path) -> Result<Option<(File, Metadata)>, StoreError> 
     }
 }
 
+/// Opens a regular file of the store to lock it, which some file systems allow only to those who
+/// may write to it; `None` when there is none.
+pub(super) fn open_to_lock(path: &Path) -> Result<Option<(File, Metadata)>, StoreError> {
+    match open_as(path, OpenOptions::new().read(true).write(true), false) {
+        // It was about to be published, or is another user's.
+        Err(StoreError::Io { source, .. }) if source.kind() == ErrorKind::PermissionDenied => {
+            open(path)
+        }
+        Err(StoreError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(None),
+        opened => opened.map(Some),
+    }
+}
+
 /// Opens a file of the store to lock it, and makes it when there is none, for its owner alone.
 pub(super) fn open_or_make(path: &Path) -> Result<File, StoreError> {
     let mut options = OpenOptions::new();
@@ -31,6 +44,12 @@ pub(super) fn open_source(path: &Path) -> Result<(File, Metadata), StoreError> {
         StoreError::Io { source, .. } => at_source(path)(source),
         other => other,
     })
+}
+
+/// Whether nothing stands at a path, not even a link.
+pub(super) fn is_free(path: &Path) -> bool {
+    let found = fs::symlink_metadata(path);
+    found.is_err_and(|error| error.kind() == ErrorKind::NotFound)
 }
 
 /// Reads a small file of the store; `None` when there is none.

@@ -138,8 +138,11 @@ pub(super) fn is_whole(folder: &Folder, entry: &Entry) -> Result<bool, StoreErro
         Err(error @ StoreError::Io { .. }) => return Err(error),
         Err(_) => return Ok(false),
     }
-    let blob = Blob::find(folder, entry)?;
-    Ok(blob.is_some_and(|blob| blob.is_known(entry)))
+    match Blob::find(folder, entry) {
+        // What is in its place gives way.
+        Err(StoreError::NotAFile { .. }) => Ok(false),
+        found => Ok(found?.is_some_and(|blob| blob.is_known(entry))),
+    }
 }
 
 /// A small blob of an entry, checked.
