@@ -210,3 +210,98 @@ fn copies_that_were_left_behind_go_when_the_next_is_made() {
     assert!(living.is_err());
     assert!(!left.exists());
 }
+
+#[test]
+fn what_is_referred_to_in_any_way_is_not_swept() {
+    let home = Home::new();
+    home.keep("a", "1.0.0", None);
+    let put = |text: &str| {
+        let digest = Digest::of(text.as_bytes());
+        fs::write(home.store.folder.blob(&digest), text).expect("there is room");
+        digest
+    };
+    let (layer, subject, loose) = (put("a layer"), put("a subject"), put("of nobody"));
+    fs::create_dir(home.inside("blobs/sha512")).expect("there is room");
+    let manifest = format!(r#"{{"layers": [{{"digest": "sha256:{layer}"}}]}}"#);
+    fs::write(home.inside("blobs/sha512/abc123"), manifest).expect("there is room");
+    let refers = format!(
+        r#"{{"subject":{{"digest":"sha256:{subject}"}},"later":["sha512:abc123"],"schemaVersion""#
+    );
+    home.rewrite_index(r#"{"schemaVersion""#, &refers);
+    assert_eq!(home.store.sweep().expect("it is sound").files, 1);
+    assert!(!home.store.folder.blob(&loose).exists());
+    for kept in [layer, subject] {
+        assert!(home.store.folder.blob(&kept).exists());
+    }
+}
+
+#[test]
+fn the_newest_is_in_use_where_another_tool_removed_the_one_that_was() {
+    let home = Home::new();
+    home.keep("a", "1.0.0", None);
+    home.keep("a", "2.0.0", None);
+    home.rewrite_index(r#""modularbase.in-use":"true""#, r#""x":"y""#);
+    let contents = home.store.contents().expect("it is sound");
+    let in_use = contents.in_use("a").expect("one is");
+    assert_eq!(in_use.version.to_string(), "2.0.0");
+    home.rewrite_index(r#""modularbase.size":""#, r#""modularbase.size":"+"#);
+    let error = home.store.contents().expect_err("it is no number");
+    assert!(
+        error.to_string().contains("expected a number of bytes"),
+        "{error}"
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_in_a_blobs_place_gives_way_when_the_pack_is_added_again() {
+    let home = Home::new();
+    let entry = home.keep("a", "1.0.0", None);
+    let (blob, away) = (home.blob(&entry), home.folder.path().join("away"));
+    fs::rename(&blob, &away).expect("it is ours");
+    std::os::unix::fs::symlink(&away, &blob).expect("there is room");
+    home.store.open_pack(&entry).expect_err("it is a link");
+    home.keep("a", "1.0.0", None);
+    home.store.open_pack(&entry).expect("it is mended");
+    assert!(away.exists(), "nothing was written through the link");
+}
+
+#[cfg(unix)]
+#[test]
+fn lock_and_staging_are_their_owners_alone() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let home = Home::new();
+    home.keep("a", "1.0.0", None);
+    let mode = |name: &str| {
+        let metadata = fs::metadata(home.inside(name)).expect("it is there");
+        metadata.permissions().mode() & 0o777
+    };
+    assert_eq!((mode("lock"), mode("staging")), (0o600, 0o700));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_draft_that_was_about_to_be_published_is_swept() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let home = Home::new();
+    home.keep("a", "1.0.0", None);
+    let left = home.inside("staging/new-ABCdef012345");
+    fs::write(&left, "a whole pack").expect("there is room");
+    fs::set_permissions(&left, fs::Permissions::from_mode(0o444)).expect("it is ours");
+    assert_eq!(home.store.sweep().expect("it is sound").files, 1);
+    assert!(!left.exists());
+}
+
+#[test]
+fn nothing_is_staged_into_a_store_of_a_newer_format() {
+    let home = Home::new();
+    home.keep("a", "1.0.0", None);
+    home.rewrite_index(r#""modularbase.store":"1""#, r#""modularbase.store":"2""#);
+    fs::remove_dir(home.inside("staging")).expect("it is empty");
+    let path = home.pack("b", "1.0.0", None);
+    let error = home.add(&path).expect_err("nobody knows what that is");
+    assert!(matches!(error, StoreError::Newer { .. }), "{error}");
+    assert!(!home.inside("staging").exists());
+}
