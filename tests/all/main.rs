@@ -23,6 +23,7 @@ mod prototype_router;
 /// Real architectures in plain 64-bit floats, held to what transformers says of them.
 mod reference;
 /// Packs are kept, changed, lost and found again.
+#[cfg(unix)]
 mod store;
 /// What the other modules share: guests, packs, a host to load them into.
 mod support;

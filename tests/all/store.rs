@@ -1,7 +1,7 @@
 //! The store, as those who keep packs in it use it: with good packs and bad, with others at work in
 //! it, and with processes that die.
 
-/// What cannot be believed is refused, and the store stays as it was.
+/// What should not be there is refused, and the store stays as it was.
 mod bad;
 /// A process of its own, which the other modules start, and may kill.
 mod child;
@@ -9,6 +9,8 @@ mod child;
 mod crash;
 /// Disks that are full, and disks that cannot be written.
 mod disks;
+/// Documents that cannot be believed.
+mod index;
 /// What is added, listed, opened, replaced and removed.
 mod kept;
 /// What other tools write beside us, and what they read of ours.

@@ -132,7 +132,9 @@ impl<'t> Block<'t> {
             let Some((label, _)) = rest.split_once("-----") else {
                 break;
             };
-            if label.contains('\n') {
+            // Ends are looked for twice at most, or many beginnings would cost their square.
+            let meant = label == "PRIVATE KEY";
+            if label.contains('\n') || (first.is_some() && !meant) {
                 continue;
             }
             let end = format!("-----END {label}-----");
@@ -141,7 +143,7 @@ impl<'t> Block<'t> {
                 label,
                 text: end.and_then(|end| block.get(..end)),
             };
-            if label == "PRIVATE KEY" {
+            if meant {
                 return Some(found);
             }
             first.get_or_insert(found);

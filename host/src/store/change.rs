@@ -233,7 +233,7 @@ impl Change {
     /// When the store cannot be written, or another program has changed it meanwhile; then it is
     /// as it was. [`StoreError::Unsynced`]: it is changed, but a loss of power may undo that.
     pub fn commit(mut self) -> Result<(), StoreError> {
-        if self.index == self.before && self.arriving.is_empty() {
+        if self.arriving.is_empty() && self.index == self.before {
             return Ok(());
         }
         if self.lock.is_none() {

@@ -20,7 +20,7 @@ pub enum StoreError {
         /// What the system said.
         source: io::Error,
     },
-    /// The system refused to read what is to be added.
+    /// The system refused to read the file that was to be added.
     #[error("{}: {source}", .path.display())]
     Source {
         /// The file.
@@ -220,8 +220,8 @@ impl StoreError {
                 "raise the version, or remove the one that is kept with `mbhost pack rm`"
             }
             Self::NotKept { .. } => "`mbhost pack list` shows what is kept",
-            Self::Changed { .. } => "add it again when nobody writes to it any more",
-            Self::Touched { .. } => "run it again when no other program writes to the store",
+            Self::Changed { .. } => "try again when nobody writes to it any more",
+            Self::Touched { .. } => "try again when no other program writes to the store",
             Self::Document(error) => return error.hint(),
             Self::Pack(error) => return error.hint(),
             Self::Source { .. }
@@ -242,7 +242,7 @@ pub(super) fn at(path: &Path) -> impl FnOnce(io::Error) -> StoreError + '_ {
     }
 }
 
-/// An error of the system about the file at `path`, which is to be added.
+/// An error of the system about the file that was to be added.
 pub(super) fn at_source(path: &Path) -> impl FnOnce(io::Error) -> StoreError + '_ {
     move |source| StoreError::Source {
         path: path.to_path_buf(),

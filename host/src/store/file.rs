@@ -39,11 +39,10 @@ pub(super) fn open_or_make(path: &Path) -> Result<File, StoreError> {
 
 /// Opens a file of the user's, who may well have given a link.
 pub(super) fn open_source(path: &Path) -> Result<(File, Metadata), StoreError> {
-    let opened = open_as(path, OpenOptions::new().read(true), true);
-    opened.map_err(|error| match error {
-        StoreError::Io { source, .. } => at_source(path)(source),
-        other => other,
-    })
+    match open_as(path, OpenOptions::new().read(true), true) {
+        Err(StoreError::Io { source, .. }) => Err(at_source(path)(source)),
+        opened => opened,
+    }
 }
 
 /// Whether nothing stands at a path, not even a link.
@@ -88,18 +87,20 @@ fn open_as(
         Ok(file) => file,
         Err(error) => {
             // A link is not opened, and a socket or a folder perhaps not; say what it is.
-            let kind = match through_links {
+            let metadata = match through_links {
                 true => fs::metadata(path),
                 false => fs::symlink_metadata(path),
             };
-            let what = kind.ok().and_then(|it| other_than_file(it.file_type()));
-            return Err(what.map_or_else(|| at(path)(error), not_a_file));
+            return Err(match metadata {
+                Ok(metadata) if !metadata.is_file() => not_a_file(kind(metadata.file_type())),
+                _ => at(path)(error),
+            });
         }
     };
     let metadata = file.metadata().map_err(at(path))?;
-    match other_than_file(metadata.file_type()) {
-        Some(found) => Err(not_a_file(found)),
-        None => Ok((file, metadata)),
+    match metadata.is_file() {
+        true => Ok((file, metadata)),
+        false => Err(not_a_file(kind(metadata.file_type()))),
     }
 }
 
@@ -115,7 +116,7 @@ pub(super) fn has_folder(path: &Path) -> Result<bool, StoreError> {
     }
     Err(StoreError::NotAFolder {
         path: path.to_path_buf(),
-        found: other_than_file(metadata.file_type()).unwrap_or("a file"),
+        found: kind(metadata.file_type()),
     })
 }
 
@@ -164,15 +165,14 @@ pub(super) fn remove(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-fn other_than_file(kind: FileType) -> Option<&'static str> {
-    if kind.is_file() {
-        return None;
-    }
-    Some(match () {
-        () if kind.is_symlink() => "a link",
-        () if kind.is_dir() => "a folder",
+/// What something is, as messages call it.
+pub(super) fn kind(of: FileType) -> &'static str {
+    match () {
+        () if of.is_file() => "a file",
+        () if of.is_symlink() => "a link",
+        () if of.is_dir() => "a folder",
         () => "a device, pipe or socket",
-    })
+    }
 }
 
 #[cfg(unix)]

@@ -93,7 +93,7 @@ impl Folder {
         if !metadata.is_dir() {
             return Err(StoreError::NotAFolder {
                 path: self.root.clone(),
-                found: "no folder",
+                found: file::kind(metadata.file_type()),
             });
         }
         let layout = self.root.join("oci-layout");

@@ -102,7 +102,8 @@ impl Store {
         Staged::write(&self.folder, bytes, name)
     }
 
-    /// Waits until nobody else changes the store, and begins a change.
+    /// Waits until nobody else changes the store, and begins a change. Whoever has begun one and
+    /// asks for another, or for a sweep, waits for itself.
     ///
     /// # Errors
     /// When the store cannot be written, or its index cannot be read.

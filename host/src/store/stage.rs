@@ -155,12 +155,14 @@ fn is_of_target(kind: ErrorKind) -> bool {
     )
 }
 
-/// A thread that sends a file's bytes to the disk. Dropped before [`finish`](Self::finish), it
-/// leaves them.
+/// A thread that sends a file's bytes to the disk. Once this is dropped it has ended, and let go of
+/// the file: the room of one that is not wanted is free then.
 #[derive(Debug)]
 struct Syncing {
-    orders: Sender<Order>,
-    thread: JoinHandle<io::Result<()>>,
+    /// Until there are no more.
+    orders: Option<Sender<Order>>,
+    /// Until it has ended.
+    thread: Option<JoinHandle<io::Result<()>>>,
 }
 
 /// What is to be sent to the disk.
@@ -177,6 +179,8 @@ impl Syncing {
         let (orders, told) = mpsc::channel();
         let sync = move || {
             while let Ok(order) = told.recv() {
+                // However many there are, once is enough.
+                let order = told.try_iter().last().unwrap_or(order);
                 file.sync_data()?;
                 if matches!(order, Order::Last) {
                     break;
@@ -186,24 +190,48 @@ impl Syncing {
         };
         let thread = thread::Builder::new().name("store-sync".to_owned());
         let thread = thread.spawn(sync).map_err(at(draft.path()))?;
-        Ok(Self { orders, thread })
+        Ok(Self {
+            orders: Some(orders),
+            thread: Some(thread),
+        })
     }
 
     /// There is more to be sent.
     fn more(&self) {
-        // When the thread has ended, it ended with an error, which `wait` gives.
-        let _ = self.orders.send(Order::More);
+        self.order(Order::More);
     }
 
     /// All of it is written.
     fn finish(&self) {
-        let _ = self.orders.send(Order::Last);
+        self.order(Order::Last);
+    }
+
+    fn order(&self, order: Order) {
+        if let Some(orders) = &self.orders {
+            // When the thread has ended, it ended with an error, which `wait` gives.
+            let _ = orders.send(order);
+        }
     }
 
     /// Waits until all of it is on the disk; after [`finish`](Self::finish).
-    fn wait(self) -> io::Result<()> {
-        let ended = self.thread.join();
-        ended.unwrap_or_else(|_| Err(io::Error::other("the thread that syncs it has panicked")))
+    fn wait(mut self) -> io::Result<()> {
+        self.end()
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        self.orders = None;
+        match self.thread.take().map(JoinHandle::join) {
+            None => Ok(()),
+            Some(Ok(ended)) => ended,
+            Some(Err(_)) => Err(io::Error::other("the thread that syncs it has panicked")),
+        }
+    }
+}
+
+impl Drop for Syncing {
+    fn drop(&mut self) {
+        // Nobody wants the file any more, so nobody minds what became of it.
+        let _ = self.end();
     }
 }
 

@@ -386,6 +386,14 @@ fn a_damaged_store_is_put_right_by_adding_again() {
         }
     }
     assert_eq!(contents(&store).entries()[0].added, added);
+
+    // Nothing in the index changes when it has no stamp to be taken out; the file comes all the same.
+    let stamp = "modularbase.stamp";
+    home.change_index(|text| text.replace(stamp, "modularbase.other"));
+    let blob = home.inside(&format!("blobs/sha256/{}", entry.digest));
+    fs::remove_file(&blob).expect("it is ours");
+    add(&store, &home.path("a-1.0.0.wasm")).expect("it is the same");
+    assert_eq!(verify_all(&store), 1);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use modularbase_format::manifest::set_publisher;
 use modularbase_format::{Digest, Mapping, PackFile, PackWriter, PrivateKey};
 
-use crate::{FILE, gguf, manifest, refused};
+use crate::{FILE, gguf, manifest, private_key, refused};
 
 const PREAMBLE: &[u8] = b"\0asm\x0d\0\x01\0";
 
@@ -96,7 +96,7 @@ fn assembled(mut orders: &[u8]) -> Vec<u8> {
         let length = usize::from(u16::from_le_bytes([*low, *high])).min(rest.len());
         let (data, after) = rest.split_at(length);
         orders = after;
-        match tag % 8 {
+        match tag % 9 {
             0 => put(&mut out, "modularbase:manifest", data),
             1 => {
                 let text = [manifest::SAMPLE.as_bytes(), data].concat();
@@ -111,8 +111,10 @@ fn assembled(mut orders: &[u8]) -> Vec<u8> {
                 let name: String = ['t'].into_iter().chain(name.chars().take(60)).collect();
                 put_weights(&mut out, &gguf::small(&name));
             }
+            // Wherever it comes to lie.
+            7 => put(&mut out, "modularbase:weights", &gguf::small("u")),
             _ => {
-                out.push(1 + tag / 8);
+                out.push(1 + tag / 9);
                 put_length(&mut out, data.len());
                 out.extend(data);
             }
@@ -157,11 +159,11 @@ fn put_length(out: &mut Vec<u8>, mut length: usize) {
     out.push(length as u8);
 }
 
-/// Sound packs, signed and not, and orders for some.
+/// Sound packs, signed and not, and orders for some, one of them not aligned.
 pub fn seeds() -> Vec<Vec<u8>> {
     let component = [PREAMBLE, b"\x00\x06\x04name\x07\x07\x01\x00"].concat();
     let [one, two] = ["a", "b"].map(gguf::small);
-    let key = PrivateKey::generate().expect("the system has randomness");
+    let key = PrivateKey::from_pem(private_key::KEY, FILE).expect("a sound key");
     let signed = set_publisher(manifest::SAMPLE, FILE, &key.publisher()).expect("sound");
     let folder = tempfile::tempdir().expect("a folder for what is written");
     let target = folder.path().join("pack.wasm");
@@ -179,7 +181,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
         [&[tag], &length.to_le_bytes()[..], data].concat()
     };
     let published = order(0, signed.as_bytes());
-    let code = order(7, b"\x00");
+    let code = order(8, b"\x00");
     seeds.push(
         [
             order(1, b"# more"),
@@ -189,6 +191,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
         ]
         .concat(),
     );
+    seeds.push([order(1, b"# more"), order(7, b"")].concat());
     seeds.push([published, order(2, &one), code, order(4, &[1; 65])].concat());
     seeds.push(
         [
