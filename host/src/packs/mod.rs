@@ -124,15 +124,15 @@ impl Packs {
             Some(name) => vec![self.entry_of(&contents, name)?],
             None => contents.entries().to_vec(),
         };
-        let all = entries.iter().map(|it| it.size).sum();
-        let mut before = 0;
+        let all = bytes_of(&entries);
+        let mut before = 0_u64;
         let mut verified = Vec::new();
         for entry in entries {
             let problem = self
                 .store
-                .verify(&entry, &|done, _| watch(before + done, all))
+                .verify(&entry, &|done, _| watch(before.saturating_add(done), all))
                 .err();
-            before += entry.size;
+            before = before.saturating_add(entry.size);
             verified.push(Verified {
                 id: entry.id,
                 version: entry.version.to_string(),
@@ -174,7 +174,7 @@ impl Packs {
         Ok(Removed {
             id: name.id.clone(),
             versions: gone.iter().map(|it| it.version.to_string()).collect(),
-            bytes: gone.iter().map(|it| it.size).sum(),
+            bytes: bytes_of(&gone),
             other_key: other_key && in_use.is_some(),
             now_in_use: in_use.map(|it| it.to_string()),
             was_router,
@@ -283,6 +283,12 @@ impl Packs {
             .into()
         })
     }
+}
+
+/// The bytes of all; an index may claim any number for each.
+fn bytes_of(entries: &[Entry]) -> u64 {
+    let sizes = entries.iter().map(|it| it.size);
+    sizes.fold(0, u64::saturating_add)
 }
 
 /// What is installed and may have been meant: other versions of an id, or ids that read alike.

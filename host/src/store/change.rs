@@ -4,7 +4,6 @@
 //! in it stays. After each step it is read again as a stranger's would be: an index that could not
 //! be read back is never written.
 
-use std::io::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use modularbase_format::Digest;
@@ -20,7 +19,6 @@ use super::error::{at, quoted};
 use super::folder::Folder;
 use super::image::{Documents, Interfaces, descriptor};
 use super::lock::Lock;
-use super::staging::Draft;
 use super::stamp::Stamp;
 use super::{Contents, Entry, Staged, StoreError, file, sweep, verify};
 
@@ -38,8 +36,9 @@ pub struct Change {
     arriving: Vec<Arriving>,
     /// Blobs of what was removed.
     leaving: Vec<Digest>,
-    /// The last, so that it is held until the others are gone.
-    _lock: Lock,
+    /// Where there is no store there is nothing to lock until something is committed. The last, so
+    /// that it is held until the others are gone.
+    lock: Option<Lock>,
 }
 
 /// A pack whose blobs are not in their places yet.
@@ -60,11 +59,14 @@ pub enum Added {
 
 impl Change {
     pub(super) fn begin(folder: &Folder) -> Result<Self, StoreError> {
-        // Makes what the lock stands in; the rest waits for the commit.
-        folder.make_staging()?;
-        let lock = Lock::take(folder)?;
-        let index = folder.read_index()?;
-        let contents = Contents::read(&index, &folder.index())?;
+        // Before it is known what this is, nothing is written, not even the lock's file.
+        let mut now = folder.read()?;
+        let mut lock = None;
+        if folder.is_begun()? {
+            lock = Some(Lock::take(folder)?);
+            now = folder.read()?;
+        }
+        let (index, contents) = now;
         Ok(Self {
             folder: folder.clone(),
             before: index.clone(),
@@ -72,7 +74,7 @@ impl Change {
             contents,
             arriving: Vec::new(),
             leaving: Vec::new(),
-            _lock: lock,
+            lock,
         })
     }
 
@@ -228,30 +230,56 @@ impl Change {
     /// Makes the change: blobs first, the index last. What was removed goes after that.
     ///
     /// # Errors
-    /// When the store cannot be written; then it is as it was.
+    /// When the store cannot be written, or another program has changed it meanwhile; then it is
+    /// as it was. [`StoreError::Unsynced`]: it is changed, but a loss of power may undo that.
     pub fn commit(mut self) -> Result<(), StoreError> {
         if self.arriving.is_empty() && self.index == self.before {
             return Ok(());
         }
+        if self.lock.is_none() {
+            self.folder.make_staging()?;
+            self.lock = Some(Lock::take(&self.folder)?);
+        }
         self.folder.make()?;
         let mut new = Vec::new();
-        let made = self.publish(&mut new).and_then(|()| {
-            let format = (FORMAT_KEY.to_owned(), FORMAT.to_string());
-            self.index.annotations.extend([format]);
-            self.folder.write_index(&self.index)
-        });
-        if let Err(error) = made {
-            for digest in new {
-                // The old index does not know them; if they stay, a sweep removes them.
-                let _ = file::remove(&self.folder.blob(&digest));
+        if let Err(error) = self.publish(&mut new).and_then(|()| self.write()) {
+            // Where the old index stands, nothing knows them; what stays, a sweep removes.
+            if self.stands(&self.before) {
+                for digest in new {
+                    let _ = file::remove(&self.folder.blob(&digest));
+                }
             }
             return Err(error);
         }
-        file::sync_folder(self.folder.root())?;
+        let synced = file::sync_folder(self.folder.root());
+        synced.map_err(StoreError::unsynced)?;
+        if self.leaving.is_empty() {
+            return Ok(());
+        }
         if let Err(error) = sweep::free(&self.folder, &self.index, &self.leaving) {
-            tracing::warn!(%error, "removed packs still take space; a sweep frees it");
+            tracing::warn!("removed packs still take space, which a sweep frees: {error}");
         }
         Ok(())
+    }
+
+    /// Replaces the index, unless that would undo what somebody wrote who takes no lock.
+    fn write(&mut self) -> Result<(), StoreError> {
+        if !self.stands(&self.before) {
+            let path = self.folder.index();
+            return Err(StoreError::Touched { path });
+        }
+        let format = (FORMAT_KEY.to_owned(), FORMAT.to_string());
+        self.index.annotations.extend([format]);
+        match self.folder.write_index(&self.index) {
+            // A file system far away may report a failure of a renaming that happened.
+            Err(error) if !self.stands(&self.index) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether this is the index that is there now.
+    fn stands(&self, index: &Index) -> bool {
+        self.folder.read_index().is_ok_and(|now| now == *index)
     }
 
     /// Gives the blobs of new packs their places; `new` collects those that were not there.
@@ -261,29 +289,21 @@ impl Change {
             return Ok(());
         }
         for Arriving { staged, documents } in arriving {
-            let digest = staged.file().digest();
-            // Removed again in the same change.
-            let Some(entry) = self
-                .contents
-                .entries()
-                .iter()
-                .find(|it| it.digest == digest)
-            else {
+            let (digest, manifest) = (staged.file().digest(), staged.file().manifest());
+            // Removed again in the same change, or replaced.
+            let entry = self.contents.find(&manifest.id, &manifest.version);
+            let Some(entry) = entry.filter(|it| it.digest == digest) else {
                 continue;
             };
             for bytes in [&documents.config, &documents.manifest] {
                 let digest = Digest::of(bytes);
                 let to = self.folder.blob(&digest);
-                let is_new = file::open(&to)?.is_none();
-                let mut draft = Draft::new(&self.folder)?;
-                draft.file().write_all(bytes).map_err(at(draft.path()))?;
-                draft.set_mode(0o444)?;
-                draft.file().sync_all().map_err(at(draft.path()))?;
-                draft.publish(&to)?;
+                let is_new = file::is_free(&to);
+                self.folder.write(&to, bytes, 0o444)?;
                 new.extend(is_new.then_some(digest));
             }
             let to = self.folder.blob(&digest);
-            let is_new = file::open(&to)?.is_none();
+            let is_new = file::is_free(&to);
             let published = staged.publish(&to)?;
             new.extend(is_new.then_some(digest));
             // Taken last: a new place and a new mode are changes of the inode.

@@ -146,6 +146,7 @@ impl Contents {
         }
         entries.sort_by(|a, b| a.id.cmp(&b.id).then_with(|| b.version.cmp(&a.version)));
         check_together(&entries, path)?;
+        choose(&mut entries);
         Ok(Self {
             entries,
             router,
@@ -169,7 +170,7 @@ impl Entry {
             entry: &format!("pack {} {}", quoted(id), quoted(version)),
             all,
         };
-        let number = |text: &str| text.parse::<u64>().ok();
+        let number = |text: &str| text.parse::<u64>().ok().filter(|_| is_number(text));
         let only = |word: &'static str| move |text: &str| (text == word).then_some(());
         let id = |text: &str| is_pack_id(text).then(|| text.to_owned());
         if descriptor.media_type != IMAGE_TYPE {
@@ -256,16 +257,32 @@ impl Annotations<'_> {
 }
 
 fn check_format(text: &str, index: &Annotations<'_>) -> Result<(), StoreError> {
-    let is_number = !text.is_empty() && text.bytes().all(|c| c.is_ascii_digit());
     match text.parse::<u64>() {
         Ok(1..=FORMAT) => Ok(()),
         // Also a number that is past all counting is a newer one.
-        Ok(FORMAT..) | Err(_) if is_number => Err(StoreError::Newer {
+        Ok(FORMAT..) | Err(_) if is_number(text) => Err(StoreError::Newer {
             path: index.path.to_path_buf(),
             found: quoted(text),
             known: FORMAT,
         }),
         _ => Err(index.wrong(FORMAT_KEY, text, "a number")),
+    }
+}
+
+/// Digits alone: what is parsed as a number may have a sign as well.
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|c| c.is_ascii_digit())
+}
+
+/// Puts the newest version of an id in use where none is: another tool may have removed that one.
+/// The entries are sorted.
+fn choose(entries: &mut [Entry]) {
+    for versions in entries.chunk_by_mut(|a, b| a.id == b.id) {
+        if versions.iter().all(|it| !it.in_use)
+            && let Some(newest) = versions.first_mut()
+        {
+            newest.in_use = true;
+        }
     }
 }
 

@@ -140,11 +140,25 @@ pub enum StoreError {
         /// Where it is.
         path: PathBuf,
     },
-    /// A blob that changes while it is read.
+    /// A file that is to be added, and changes while it is read.
     #[error("{}: changed while it was read", .path.display())]
     Changed {
         /// The file.
         path: PathBuf,
+    },
+    /// A file of the store that somebody changes who takes no lock.
+    #[error("{}: was changed by another program meanwhile", .path.display())]
+    Touched {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The store was changed, but the system refused to have that survive a loss of power.
+    #[error("{}: store is changed, but a loss of power may undo it: {source}", .path.display())]
+    Unsynced {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
     },
     /// A pack that is not kept, or not any more.
     #[error("pack {pack} is not kept in {}", .path.display())]
@@ -170,6 +184,14 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// The same error of the system, of a change that happened.
+    pub(super) fn unsynced(self) -> Self {
+        match self {
+            Self::Io { path, source } => Self::Unsynced { path, source },
+            other => other,
+        }
+    }
+
     /// What to try next, where there is something.
     pub fn hint(&self) -> Option<Hint> {
         let text = match self {
@@ -199,9 +221,11 @@ impl StoreError {
             }
             Self::NotKept { .. } => "`mbhost pack list` shows what is kept",
             Self::Changed { .. } => "try again when nobody writes to it any more",
+            Self::Touched { .. } => "try again when no other program writes to the store",
             Self::Document(error) => return error.hint(),
             Self::Pack(error) => return error.hint(),
             Self::Source { .. }
+            | Self::Unsynced { .. }
             | Self::NotAFolder { .. }
             | Self::NotAFile { .. }
             | Self::TooLong { .. } => return None,
@@ -244,6 +268,14 @@ mod tests {
     fn strangers_words_cannot_steer_a_terminal_or_fill_a_log() {
         assert_eq!(&*quoted("a\u{1b}[31m\n"), "`a\\u{1b}[31m\\n`");
         assert_eq!(quoted(&"x".repeat(1000)).chars().count(), SHOWN + 3);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_no_reason_to_move_the_store() {
+        let denied = || ErrorKind::PermissionDenied.into();
+        let path = Path::new("a.wasm");
+        assert!(at(path)(denied()).hint().is_some());
+        assert!(at_source(path)(denied()).hint().is_none());
     }
 
     #[test]

@@ -16,10 +16,24 @@ pub(super) fn open(path: &Path) -> Result<Option<(File, Metadata)>, StoreError> 
     }
 }
 
-/// Opens a file of the store to lock it, and makes it when there is none.
+/// Opens a regular file of the store to lock it, which some file systems allow only to those who
+/// may write to it; `None` when there is none.
+pub(super) fn open_to_lock(path: &Path) -> Result<Option<(File, Metadata)>, StoreError> {
+    match open_as(path, OpenOptions::new().read(true).write(true), false) {
+        // It was about to be published, or is another user's.
+        Err(StoreError::Io { source, .. }) if source.kind() == ErrorKind::PermissionDenied => {
+            open(path)
+        }
+        Err(StoreError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(None),
+        opened => opened.map(Some),
+    }
+}
+
+/// Opens a file of the store to lock it, and makes it when there is none, for its owner alone.
 pub(super) fn open_or_make(path: &Path) -> Result<File, StoreError> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true);
+    system::set_mode(&mut options, 0o600);
     open_as(path, &options, false).map(|(file, _)| file)
 }
 
@@ -29,6 +43,12 @@ pub(super) fn open_source(path: &Path) -> Result<(File, Metadata), StoreError> {
         Err(StoreError::Io { source, .. }) => Err(at_source(path)(source)),
         opened => opened,
     }
+}
+
+/// Whether nothing stands at a path, not even a link.
+pub(super) fn is_free(path: &Path) -> bool {
+    let found = fs::symlink_metadata(path);
+    found.is_err_and(|error| error.kind() == ErrorKind::NotFound)
 }
 
 /// Reads a small file of the store; `None` when there is none.
@@ -100,21 +120,41 @@ pub(super) fn has_folder(path: &Path) -> Result<bool, StoreError> {
     })
 }
 
-/// Makes a folder of the store when it is not there.
-pub(super) fn make_folder(path: &Path) -> Result<(), StoreError> {
+/// Makes a folder of the store when it is not there; its name survives a loss of power then.
+pub(super) fn make_folder(path: &Path, mode: u32) -> Result<(), StoreError> {
     if has_folder(path)? {
         return Ok(());
     }
-    match fs::create_dir(path) {
+    match system::make_folder(path, mode) {
+        Ok(()) => path.parent().map_or(Ok(()), sync_folder),
         // Somebody else was quicker; it still has to be a folder.
         Err(error) if error.kind() == ErrorKind::AlreadyExists => has_folder(path).map(drop),
-        made => made.map_err(at(path)),
+        Err(error) => Err(at(path)(error)),
     }
 }
 
-/// Has the names in a folder survive a loss of power.
+/// Makes the store's own folder when it is not there, and those that it is in.
+pub(super) fn make_root(path: &Path) -> Result<(), StoreError> {
+    let missing: Vec<&Path> = path.ancestors().take_while(|it| !it.exists()).collect();
+    fs::create_dir_all(path).map_err(at(path))?;
+    for parent in missing.iter().filter_map(|it| it.parent()) {
+        // It may be one that we may not open.
+        let _ = sync_folder(parent);
+    }
+    Ok(())
+}
+
+/// Has the names in a folder survive a loss of power, where the file system can be told to.
 pub(super) fn sync_folder(path: &Path) -> Result<(), StoreError> {
-    system::sync_folder(path).map_err(at(path))
+    match system::sync_folder(path) {
+        Err(error) if !is_unsupported(error.kind()) => Err(at(path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// What file systems answer that have no way to sync a folder.
+fn is_unsupported(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::InvalidInput | ErrorKind::Unsupported)
 }
 
 /// Removes a file; one that is gone already is fine.
@@ -137,9 +177,9 @@ pub(super) fn kind(of: FileType) -> &'static str {
 
 #[cfg(unix)]
 mod system {
-    use std::fs::{File, OpenOptions};
+    use std::fs::{DirBuilder, File, OpenOptions};
     use std::io;
-    use std::os::unix::fs::OpenOptionsExt;
+    use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
     use std::path::Path;
 
     use rustix::fs::OFlags;
@@ -154,6 +194,14 @@ mod system {
         flags.set(OFlags::NOFOLLOW, !through_links);
         let flags = i32::try_from(flags.bits()).map_err(|_| io::ErrorKind::Unsupported)?;
         options.clone().custom_flags(flags).open(path)
+    }
+
+    pub(super) fn set_mode(options: &mut OpenOptions, mode: u32) {
+        options.mode(mode);
+    }
+
+    pub(super) fn make_folder(path: &Path, mode: u32) -> io::Result<()> {
+        DirBuilder::new().mode(mode).create(path)
     }
 
     pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
@@ -177,6 +225,12 @@ mod system {
             return Err(io::ErrorKind::InvalidInput.into());
         }
         options.open(path)
+    }
+
+    pub(super) fn set_mode(_: &mut OpenOptions, _: u32) {}
+
+    pub(super) fn make_folder(path: &Path, _: u32) -> io::Result<()> {
+        fs::create_dir(path)
     }
 
     /// Folders cannot be opened to be synced; the file system's journal has to do.

@@ -9,10 +9,10 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use modularbase_format::Digest;
-use modularbase_format::oci::{self, Index};
+use modularbase_format::oci::{self, BlobDigest, Index};
 
 use super::StoreError;
-use super::contents::{FORMAT, FORMAT_KEY};
+use super::contents::{Contents, FORMAT, FORMAT_KEY};
 use super::error::{at, quoted};
 use super::file;
 use super::staging::Draft;
@@ -55,6 +55,21 @@ impl Folder {
     /// Where a blob is. A [`Digest`] is shown as 64 hex digits, whatever it was read from.
     pub(super) fn blob(&self, digest: &Digest) -> PathBuf {
         self.blobs().join(digest.to_string())
+    }
+
+    /// Where a blob is that other tools may refer to by another algorithm's digest, whose parts are
+    /// letters, digits and a few signs that no path is made of; nothing, where no such are kept.
+    pub(super) fn foreign_blob(&self, digest: &BlobDigest) -> Result<Option<PathBuf>, StoreError> {
+        let text = digest.to_string();
+        let Some((algorithm, encoded)) = text.split_once(':') else {
+            return Ok(None);
+        };
+        let all = self.root.join("blobs");
+        let blobs = all.join(algorithm);
+        // Most of what looks like a digest is none, so what is no folder means nothing.
+        let has_blobs =
+            file::has_folder(&all)? && blobs.symlink_metadata().is_ok_and(|it| it.is_dir());
+        Ok(has_blobs.then(|| blobs.join(encoded)))
     }
 
     /// Whether there is a store; a folder that is missing, empty or unfinished is none yet.
@@ -102,39 +117,42 @@ impl Folder {
         Ok(false)
     }
 
+    /// Whether there is a store, or the begin of one.
+    pub(super) fn is_begun(&self) -> Result<bool, StoreError> {
+        Ok(self.is_made()? || file::has_folder(&self.staging())?)
+    }
+
     /// Makes what a staged file needs: the folder itself, and `staging` in it.
     pub(super) fn make_staging(&self) -> Result<(), StoreError> {
-        if !self.is_made()? {
-            fs::create_dir_all(&self.root).map_err(at(&self.root))?;
-        }
-        file::make_folder(&self.staging())
+        file::make_root(&self.root)?;
+        file::make_folder(&self.staging(), 0o700)
     }
 
     /// Makes what is still missing of a store. The lock is held.
     pub(super) fn make(&self) -> Result<(), StoreError> {
         self.make_staging()?;
-        let outer = self.root.join("blobs");
-        file::make_folder(&outer)?;
-        file::make_folder(&self.blobs())?;
+        file::make_folder(&self.root.join("blobs"), 0o777)?;
+        file::make_folder(&self.blobs(), 0o777)?;
         if self.is_made()? {
             return Ok(());
         }
-        file::sync_folder(&outer)?;
         if file::open(&self.index())?.is_none() {
             self.write_index(&empty())?;
         }
-        self.write("oci-layout", oci::LAYOUT)?;
-        file::sync_folder(&self.root)?;
-        if let Some(parent) = self.root.parent() {
-            // It may be one that we may not open.
-            let _ = file::sync_folder(parent);
-        }
-        Ok(())
+        self.write(&self.root.join("oci-layout"), oci::LAYOUT, 0o644)?;
+        file::sync_folder(&self.root)
     }
 
     /// Whether the blobs' folder is there; it has to be one.
     pub(super) fn has_blobs(&self) -> Result<bool, StoreError> {
         Ok(file::has_folder(&self.root.join("blobs"))? && file::has_folder(&self.blobs())?)
+    }
+
+    /// The index as it is now, and what it says.
+    pub(super) fn read(&self) -> Result<(Index, Contents), StoreError> {
+        let index = self.read_index()?;
+        let contents = Contents::read(&index, &self.index())?;
+        Ok((index, contents))
     }
 
     /// The index as it is now; that of a store that was not made yet is empty.
@@ -148,28 +166,22 @@ impl Folder {
         }
     }
 
-    /// Replaces the index; an error leaves the old one. The lock is held.
+    /// Replaces the index with one that can be read back; an error leaves the old one. The lock is
+    /// held.
     pub(super) fn write_index(&self, index: &Index) -> Result<(), StoreError> {
-        let bytes = index.to_bytes();
-        // Nobody could read it back.
-        if bytes.len() > Index::LIMIT {
-            return Err(StoreError::TooLong {
-                path: self.index(),
-                found: bytes.len() as u64,
-                limit: Index::LIMIT as u64,
-            });
-        }
-        self.write("index.json", &bytes)
+        let (path, bytes) = (self.index(), index.to_bytes());
+        Index::parse(&bytes, &path.display().to_string())?;
+        self.write(&path, &bytes, 0o644)
     }
 
-    /// Replaces a document at the top, as a whole.
-    fn write(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+    /// Writes a small file to its place, as a whole. Its folder has to be synced then.
+    pub(super) fn write(&self, to: &Path, bytes: &[u8], mode: u32) -> Result<(), StoreError> {
         let mut draft = Draft::new(self)?;
         let written = draft.file().write_all(bytes);
         written.map_err(at(draft.path()))?;
+        draft.set_mode(mode)?;
         draft.file().sync_all().map_err(at(draft.path()))?;
-        draft.set_mode(0o644)?;
-        draft.publish(&self.root.join(name)).map(drop)
+        draft.publish(to).map(drop)
     }
 }
 

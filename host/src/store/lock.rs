@@ -2,12 +2,15 @@
 //! a file that lies there says nothing.
 
 use std::fs::{File, TryLockError};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use super::error::at;
 use super::folder::Folder;
 use super::{StoreError, file};
+
+/// How often the lock is taken anew that somebody replaced meanwhile.
+const TRIES: usize = 100;
 
 /// The store's lock, held until this is dropped.
 #[derive(Debug)]
@@ -19,17 +22,23 @@ impl Lock {
     /// Waits for the lock. The store's folder is there.
     pub(super) fn take(folder: &Folder) -> Result<Self, StoreError> {
         let path = folder.lock();
-        loop {
+        for _ in 0..TRIES {
             let file = file::open_or_make(&path)?;
-            if let Err(TryLockError::WouldBlock) = file.try_lock() {
-                tracing::info!(path = %path.display(), "waiting for another change of the store");
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    let shown = path.display();
+                    tracing::warn!(path = %shown, "waiting for another process that is changing the store");
+                    wait(&file).map_err(at(&path))?;
+                }
+                Err(TryLockError::Error(error)) => return Err(at(&path)(error)),
             }
-            wait(&file, &path)?;
             // Somebody may have put another file in its place, and others lock that one.
             if is_at(&file, &path) {
                 return Ok(Self { _file: file });
             }
         }
+        Err(at(&path)(ErrorKind::ResourceBusy.into()))
     }
 
     /// Takes the lock if nobody has it.
@@ -45,11 +54,11 @@ impl Lock {
 }
 
 /// Locks a file, and waits for whoever has it.
-pub(super) fn wait(file: &File, path: &Path) -> Result<(), StoreError> {
+pub(super) fn wait(file: &File) -> io::Result<()> {
     loop {
         match file.lock() {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            locked => return locked.map_err(at(path)),
+            locked => return locked,
         }
     }
 }

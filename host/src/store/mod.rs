@@ -36,6 +36,8 @@ mod stage;
 mod staging;
 mod stamp;
 mod sweep;
+#[cfg(test)]
+mod tests;
 mod verify;
 
 use std::path::{Path, PathBuf};
@@ -79,7 +81,7 @@ impl Store {
     /// # Errors
     /// When the index is missing, damaged, or of a newer format.
     pub fn contents(&self) -> Result<Contents, StoreError> {
-        Contents::read(&self.folder.read_index()?, &self.folder.index())
+        Ok(self.folder.read()?.1)
     }
 
     /// Copies a pack file into the store's staging and checks the copy. `watch` is told the bytes

@@ -15,7 +15,8 @@ use modularbase_format::{Mapping, PackFile};
 
 use super::error::{at, at_source};
 use super::folder::Folder;
-use super::staging::Draft;
+use super::staging::{self, Draft};
+use super::stamp::Stamp;
 use super::{StoreError, file};
 
 /// Bytes that are copied at a time.
@@ -34,6 +35,8 @@ const SYNC_CHUNK: u64 = 64 << 20;
 pub struct Staged {
     file: PackFile,
     draft: Draft,
+    /// The copy's, from before it was hashed.
+    stamp: Stamp,
     syncing: Syncing,
 }
 
@@ -51,8 +54,7 @@ impl Staged {
     ) -> Result<Self, StoreError> {
         let (mut from, before) = file::open_source(source)?;
         let total = before.len();
-        folder.make_staging()?;
-        let mut draft = Draft::new(folder)?;
+        let mut draft = begin(folder)?;
         let syncing = Syncing::begin(&mut draft)?;
         let mut piece = vec![0; PIECE];
         let (mut done, mut synced) = (0, 0);
@@ -87,8 +89,7 @@ impl Staged {
 
     /// Writes bytes.
     pub(super) fn write(folder: &Folder, bytes: &[u8], name: &Path) -> Result<Self, StoreError> {
-        folder.make_staging()?;
-        let mut draft = Draft::new(folder)?;
+        let mut draft = begin(folder)?;
         let syncing = Syncing::begin(&mut draft)?;
         let written = draft.file().write_all(bytes);
         written.map_err(at(draft.path()))?;
@@ -98,6 +99,7 @@ impl Staged {
     fn check(mut draft: Draft, syncing: Syncing, name: &Path) -> Result<Self, StoreError> {
         // The rest goes to the disk while the whole is hashed.
         syncing.finish();
+        let stamp = stamp_of(&mut draft)?;
         let map = Mapping::of_file(draft.file()).map_err(at(draft.path()))?;
         let file = PackFile::from_map(Arc::new(map), name)?;
         // Hashes a pack that is not signed; the signature's check has hashed the others.
@@ -105,25 +107,56 @@ impl Staged {
         Ok(Self {
             file,
             draft,
+            stamp,
             syncing,
         })
     }
 
-    /// Gives the copy its place and its mode, when all of it is on the disk.
+    /// Gives the copy its place and its mode, when all of it is on the disk. What is published will
+    /// be believed without being read, so nobody may have touched it since it was.
     pub(super) fn publish(self, to: &Path) -> Result<File, StoreError> {
-        let Self { draft, syncing, .. } = self;
+        let Self {
+            mut draft,
+            stamp,
+            syncing,
+            ..
+        } = self;
         syncing.wait().map_err(at(draft.path()))?;
+        if stamp_of(&mut draft)? != stamp {
+            return Err(StoreError::Touched {
+                path: draft.path().to_path_buf(),
+            });
+        }
         draft.set_mode(0o444)?;
         draft.publish(to)
     }
 }
 
-/// A thread that sends a file's bytes to the disk. Dropped before [`finish`](Self::finish), it
-/// leaves them.
+/// An empty file in the staging of a sound store.
+fn begin(folder: &Folder) -> Result<Draft, StoreError> {
+    // Before it is known what this is, nothing is written.
+    folder.read()?;
+    folder.make_staging()?;
+    // Whole copies are left behind when somebody answers the question with Ctrl-C.
+    if let Err(error) = staging::sweep(folder) {
+        tracing::debug!(%error, "what others left in the staging stays");
+    }
+    Draft::new(folder)
+}
+
+fn stamp_of(draft: &mut Draft) -> Result<Stamp, StoreError> {
+    let metadata = draft.file().metadata().map_err(at(draft.path()))?;
+    Ok(Stamp::of(&metadata))
+}
+
+/// A thread that sends a file's bytes to the disk. Once this is dropped it has ended, and let go of
+/// the file: the room of one that is not wanted is free then.
 #[derive(Debug)]
 struct Syncing {
-    orders: Sender<Order>,
-    thread: JoinHandle<io::Result<()>>,
+    /// Until there are no more.
+    orders: Option<Sender<Order>>,
+    /// Until it has ended.
+    thread: Option<JoinHandle<io::Result<()>>>,
 }
 
 /// What is to be sent to the disk.
@@ -140,6 +173,8 @@ impl Syncing {
         let (orders, told) = mpsc::channel();
         let sync = move || {
             while let Ok(order) = told.recv() {
+                // However many there are, once is enough.
+                let order = told.try_iter().last().unwrap_or(order);
                 file.sync_data()?;
                 if matches!(order, Order::Last) {
                     break;
@@ -149,24 +184,48 @@ impl Syncing {
         };
         let thread = thread::Builder::new().name("store-sync".to_owned());
         let thread = thread.spawn(sync).map_err(at(draft.path()))?;
-        Ok(Self { orders, thread })
+        Ok(Self {
+            orders: Some(orders),
+            thread: Some(thread),
+        })
     }
 
     /// There is more to be sent.
     fn more(&self) {
-        // When the thread has ended, it ended with an error, which `wait` gives.
-        let _ = self.orders.send(Order::More);
+        self.order(Order::More);
     }
 
     /// All of it is written.
     fn finish(&self) {
-        let _ = self.orders.send(Order::Last);
+        self.order(Order::Last);
+    }
+
+    fn order(&self, order: Order) {
+        if let Some(orders) = &self.orders {
+            // When the thread has ended, it ended with an error, which `wait` gives.
+            let _ = orders.send(order);
+        }
     }
 
     /// Waits until all of it is on the disk; after [`finish`](Self::finish).
-    fn wait(self) -> io::Result<()> {
-        let ended = self.thread.join();
-        ended.unwrap_or_else(|_| Err(io::Error::other("the thread that syncs it has panicked")))
+    fn wait(mut self) -> io::Result<()> {
+        self.end()
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        self.orders = None;
+        match self.thread.take().map(JoinHandle::join) {
+            None => Ok(()),
+            Some(Ok(ended)) => ended,
+            Some(Err(_)) => Err(io::Error::other("the thread that syncs it has panicked")),
+        }
+    }
+}
+
+impl Drop for Syncing {
+    fn drop(&mut self) {
+        // Nobody wants the file any more, so nobody minds what became of it.
+        let _ = self.end();
     }
 }
 

@@ -42,7 +42,7 @@ impl Draft {
                 None => error,
             };
             let (file, path) = made.map_err(named).map_err(at(&staging))?.into_parts();
-            lock::wait(&file, &path)?;
+            lock::wait(&file).map_err(at(&path))?;
             if is_at(&file, &path) {
                 return Ok(Self { path, file });
             }
@@ -86,10 +86,13 @@ pub(super) fn sweep(folder: &Folder) -> Result<Swept, StoreError> {
             continue;
         }
         let path = entry.path();
-        // Something else than a file is none of ours, and stays.
-        let (file, metadata) = match file::open(&path) {
+        // Something else than a file is none of ours, and stays; so does another user's.
+        let (file, metadata) = match file::open_to_lock(&path) {
             Ok(Some(opened)) => opened,
             Ok(None) | Err(StoreError::NotAFile { .. }) => continue,
+            Err(StoreError::Io { source, .. }) if source.kind() == ErrorKind::PermissionDenied => {
+                continue;
+            }
             Err(error) => return Err(error),
         };
         match file.try_lock() {
@@ -99,7 +102,9 @@ pub(super) fn sweep(folder: &Folder) -> Result<Swept, StoreError> {
             }
             // Its maker lives, or has published or removed it meanwhile.
             Ok(()) | Err(TryLockError::WouldBlock) => {}
-            Err(TryLockError::Error(error)) => return Err(at(&path)(error)),
+            Err(TryLockError::Error(error)) => {
+                tracing::debug!(path = %path.display(), %error, "a staged file stays");
+            }
         }
     }
     Ok(swept)

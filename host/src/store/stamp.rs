@@ -5,6 +5,12 @@
 //! the time of the last change of its inode is the kernel's and cannot be set. A backup that is
 //! played back, or another name for the same file, changes it as well; then the file is hashed
 //! once more, and its new stamp noted.
+//!
+//! Where that ends: times are as fine as the file system's clock, some milliseconds apart. A write of
+//! the same length in the same tick in which the stamp was taken leaves it as it is, and is not
+//! seen until somebody runs `mbhost pack verify`. Waiting for the next tick, or hashing whatever is
+//! young once more, would cost every first load more than it is worth: blobs are 0444, and who may
+//! write there all the same may change the index as well.
 
 use std::fmt;
 use std::fs::Metadata;

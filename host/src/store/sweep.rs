@@ -1,15 +1,15 @@
 //! What is referred to, and the removal of what is not.
 //!
-//! Of our own packs that is exact: manifest, config, pack file. What descriptors of other tools
-//! refer to, this does not judge: whatever looks like a digest in a document of theirs counts, and
-//! so on in the documents that it leads to.
+//! Of our own packs that is exact: manifest, config, pack file. What other tools refer to, this
+//! does not judge: whatever looks like a digest in the index counts, and so on in the documents
+//! that it leads to.
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{Read, Seek};
+use std::io::{ErrorKind, Read, Seek};
 
 use modularbase_format::Digest;
-use modularbase_format::oci::Index;
+use modularbase_format::oci::{BlobDigest, Index};
 
 use super::contents::{Contents, Entry};
 use super::error::at;
@@ -36,13 +36,16 @@ impl Swept {
 
 /// Removes what nothing refers to; see [`Store::sweep`](super::Store::sweep).
 pub(super) fn sweep(folder: &Folder) -> Result<Swept, StoreError> {
-    if !folder.is_made()? && !file::has_folder(&folder.staging())? {
+    // Before it is known what this is, nothing is written or removed.
+    folder.read()?;
+    if !folder.is_begun()? {
         return Ok(Swept::default());
     }
     let _lock = Lock::take(folder)?;
+    let (index, contents) = folder.read()?;
+    // Whoever wrote the index may have died before it would last.
+    file::sync_folder(folder.root())?;
     let mut swept = staging::sweep(folder)?;
-    let index = folder.read_index()?;
-    let contents = Contents::read(&index, &folder.index())?;
     let kept = referred(folder, &index, &contents)?;
     if !folder.has_blobs()? {
         return Ok(swept);
@@ -53,7 +56,10 @@ pub(super) fn sweep(folder: &Folder) -> Result<Swept, StoreError> {
         // What has no digest for a name, or is no file, was not put there by a store.
         let name = entry.file_name();
         let digest = name.to_str().and_then(|it| it.parse::<Digest>().ok());
-        let metadata = entry.metadata().map_err(at(&blobs))?;
+        let metadata = match entry.metadata() {
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            found => found.map_err(at(&blobs))?,
+        };
         if metadata.is_file() && digest.is_some_and(|it| !kept.contains(&it)) {
             file::remove(&entry.path())?;
             swept.count(metadata.len());
@@ -95,26 +101,24 @@ fn referred(
         kept.extend([entry.manifest.0, entry.digest]);
         kept.extend(image.config.digest.sha256());
     }
-    let ours: BTreeSet<usize> = contents.entries().iter().map(|it| it.at).collect();
-    let others = index.manifests.iter().enumerate();
-    let others = others.filter(|(at, _)| !ours.contains(at));
-    let mut next: Vec<Digest> = others.filter_map(|(_, it)| it.digest.sha256()).collect();
-    let mut seen = BTreeSet::new();
+    // All of ours is known by now; the rest is followed from wherever it stands.
+    let mut seen: BTreeSet<BlobDigest> = kept.iter().copied().map(BlobDigest::from).collect();
+    let mut next = digests_in(&index.to_bytes());
     while let Some(digest) = next.pop() {
-        if seen.insert(digest) {
+        if !seen.contains(&digest) {
             next.extend(named_in(folder, &digest)?);
+            kept.extend(digest.sha256());
+            seen.insert(digest);
         }
     }
-    kept.extend(seen);
     Ok(kept)
 }
 
 /// Everything in a document that looks like a digest; nothing in other blobs.
-fn named_in(folder: &Folder, digest: &Digest) -> Result<Vec<Digest>, StoreError> {
-    let path = folder.blob(digest);
-    if !folder.has_blobs()? {
+fn named_in(folder: &Folder, digest: &BlobDigest) -> Result<Vec<BlobDigest>, StoreError> {
+    let Some(path) = folder.foreign_blob(digest)? else {
         return Ok(Vec::new());
-    }
+    };
     let Some((mut file, metadata)) = file::open(&path)? else {
         return Ok(Vec::new());
     };
@@ -134,16 +138,25 @@ fn named_in(folder: &Folder, digest: &Digest) -> Result<Vec<Digest>, StoreError>
     Ok(digests_in(&bytes))
 }
 
-fn digests_in(bytes: &[u8]) -> Vec<Digest> {
-    const MARK: &[u8] = b"sha256:";
-    let starts = bytes.windows(MARK.len()).enumerate();
-    let starts = starts.filter(|(_, it)| *it == MARK);
-    let digest = |(at, _): (usize, &[u8])| {
-        let from = at + MARK.len();
-        let text = std::str::from_utf8(bytes.get(from..from + 64)?).ok()?;
-        text.parse().ok()
+/// Everything that looks like a digest of some algorithm; much of it is none, and names no blob.
+fn digests_in(bytes: &[u8]) -> Vec<BlobDigest> {
+    const SHA256: &[u8] = b"sha256";
+    let is_algorithm = |c: &u8| c.is_ascii_lowercase() || c.is_ascii_digit() || b"+._-".contains(c);
+    let is_encoded = |c: &u8| c.is_ascii_alphanumeric() || b"=_-".contains(c);
+    let digest = |(at, _): (usize, &u8)| {
+        let (before, after) = (bytes.get(..at)?, bytes.get(at + 1..)?);
+        // Whatever else touches it.
+        if before.ends_with(SHA256) {
+            let hex = std::str::from_utf8(after.get(..64)?).ok()?;
+            return hex.parse().ok().map(BlobDigest::Sha256);
+        }
+        let name = before.iter().rev().take_while(|c| is_algorithm(c)).count();
+        let rest = after.iter().take_while(|c| is_encoded(c)).count();
+        let text = bytes.get(at - name..=at + rest)?;
+        BlobDigest::read(std::str::from_utf8(text).ok()?)
     };
-    starts.filter_map(digest).collect()
+    let colons = bytes.iter().enumerate().filter(|(_, c)| **c == b':');
+    colons.filter_map(digest).collect()
 }
 
 #[cfg(test)]
@@ -154,7 +167,10 @@ mod tests {
     fn digests_are_found_wherever_they_stand() {
         let (a, b) = (Digest::of(b"a"), Digest::of(b"b"));
         let text = format!(r#"{{"x":["sha256:{a}"],"subject":{{"digest":"sha256:{b}"}},"sha256:0"#);
-        assert_eq!(digests_in(text.as_bytes()), [a, b]);
+        let both = [a, b].map(BlobDigest::from);
+        assert_eq!(digests_in(text.as_bytes()), both);
         assert_eq!(digests_in(b"sha256:sha256:"), []);
+        let other = digests_in(b"{\"https://x\": \"sha512:AbC\"}");
+        assert_eq!(other, [BlobDigest::Other("sha512:AbC".into())]);
     }
 }

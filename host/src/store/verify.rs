@@ -6,11 +6,12 @@ use std::io::{ErrorKind, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use modularbase_format::manifest::Publisher;
 use modularbase_format::oci::{Descriptor, Image};
 use modularbase_format::{Digest, Mapping, PackFile};
 use sha2::{Digest as _, Sha256};
 
-use super::contents::{Contents, Entry, STAMP_KEY};
+use super::contents::{Entry, STAMP_KEY};
 use super::error::at;
 use super::folder::Folder;
 use super::image::CONFIG_LIMIT;
@@ -40,11 +41,9 @@ pub(super) fn open_pack(folder: &Folder, entry: &Entry) -> Result<PackFile, Stor
         if blob.is_known(entry) {
             return blob.known(entry);
         }
-        blob.check_size(entry)?;
-        let map = Mapping::of_file(&blob.file).map_err(at(&blob.path))?;
-        blob.check_digest(entry, Digest::of(&map))?;
+        let file = blob.checked(entry, &|_, _| {})?;
         note(folder, entry, blob.stamp_still()?);
-        blob.mapped(map, entry)
+        Ok(file)
     })
 }
 
@@ -82,22 +81,7 @@ fn verify_once(folder: &Folder, entry: &Entry, watch: &dyn Fn(u64, u64)) -> Resu
     let image = image(folder, entry)?;
     check_config(folder, entry, &image)?;
     let blob = Blob::find(folder, entry)?.ok_or_else(|| missing(folder, entry, PACK_FILE))?;
-    blob.check_size(entry)?;
-    let (mut hasher, mut done) = (Sha256::new(), 0);
-    let mut buffer = vec![0; CHUNK];
-    watch(done, entry.size);
-    loop {
-        let count = match (&blob.file).read(&mut buffer) {
-            Ok(0) => break,
-            Ok(count) => count,
-            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            Err(error) => return Err(at(&blob.path)(error)),
-        };
-        hasher.update(buffer.get(..count).unwrap_or_default());
-        done += count as u64;
-        watch(done, entry.size);
-    }
-    blob.check_digest(entry, Digest::from_bytes(hasher.finalize().into()))?;
+    blob.checked(entry, watch)?;
     if !blob.is_known(entry) {
         note(folder, entry, blob.stamp_still()?);
     }
@@ -154,8 +138,11 @@ pub(super) fn is_whole(folder: &Folder, entry: &Entry) -> Result<bool, StoreErro
         Err(error @ StoreError::Io { .. }) => return Err(error),
         Err(_) => return Ok(false),
     }
-    let blob = Blob::find(folder, entry)?;
-    Ok(blob.is_some_and(|blob| blob.is_known(entry)))
+    match Blob::find(folder, entry) {
+        // What is in its place gives way.
+        Err(StoreError::NotAFile { .. }) => Ok(false),
+        found => Ok(found?.is_some_and(|blob| blob.is_known(entry))),
+    }
 }
 
 /// A small blob of an entry, checked.
@@ -214,33 +201,79 @@ impl Blob {
         let now = self.file.metadata().map_err(at(&self.path))?;
         match Stamp::of(&now) == stamp {
             true => Ok(stamp),
-            false => Err(StoreError::Changed {
+            false => Err(StoreError::Touched {
                 path: self.path.clone(),
             }),
         }
     }
 
-    fn check_size(&self, entry: &Entry) -> Result<(), StoreError> {
-        let path = self.path.clone();
-        check_size(entry, PACK_FILE, path, self.metadata.len(), entry.size)
-    }
-
-    fn check_digest(&self, entry: &Entry, found: Digest) -> Result<(), StoreError> {
-        check_digest(entry, PACK_FILE, self.path.clone(), found, entry.digest)
-    }
-
     /// The pack file, which is known to be what was added.
-    fn known(self, entry: &Entry) -> Result<PackFile, StoreError> {
+    fn known(&self, entry: &Entry) -> Result<PackFile, StoreError> {
         let map = Mapping::of_file(&self.file).map_err(at(&self.path))?;
-        self.mapped(map, entry)
+        let file = PackFile::open_known(Arc::new(map), &self.path, entry.digest)?;
+        self.check_face(entry, &file)?;
+        Ok(file)
     }
 
-    fn mapped(&self, map: Mapping, entry: &Entry) -> Result<PackFile, StoreError> {
-        Ok(PackFile::open_known(
-            Arc::new(map),
-            &self.path,
-            entry.digest,
-        )?)
+    /// The pack file, after all of it was hashed, and its signature checked anew.
+    fn checked(&self, entry: &Entry, watch: &dyn Fn(u64, u64)) -> Result<PackFile, StoreError> {
+        let (path, found) = (self.path.clone(), self.metadata.len());
+        check_size(entry, PACK_FILE, path.clone(), found, entry.size)?;
+        check_digest(entry, PACK_FILE, path, self.hash(watch)?, entry.digest)?;
+        let file = self.known(entry)?;
+        match file.signed_by() {
+            Some(_) => Ok(PackFile::from_map(file.map(), &self.path)?),
+            None => Ok(file),
+        }
+    }
+
+    /// Hashes what is read: a map of bytes that the disk cannot give would end the process.
+    fn hash(&self, watch: &dyn Fn(u64, u64)) -> Result<Digest, StoreError> {
+        let (mut hasher, mut done) = (Sha256::new(), 0);
+        let mut buffer = vec![0; CHUNK];
+        let total = self.metadata.len();
+        watch(done, total);
+        loop {
+            let count = match (&self.file).read(&mut buffer) {
+                Ok(0) => break,
+                Ok(count) => count,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => return Err(at(&self.path)(error)),
+            };
+            hasher.update(buffer.get(..count).unwrap_or_default());
+            done += count as u64;
+            watch(done, total);
+        }
+        Ok(Digest::from_bytes(hasher.finalize().into()))
+    }
+
+    /// Holds what the file says of itself against what the index says of it: a digest alone is no
+    /// more than the index's word.
+    fn check_face(&self, entry: &Entry, file: &PackFile) -> Result<(), StoreError> {
+        let says = |what: &str, says: &dyn std::fmt::Display| format!("{what} `{says}`").into();
+        let signed = |by: Option<&Publisher>| match by {
+            Some(by) => says("publisher", by),
+            None => "no publisher".into(),
+        };
+        let manifest = file.manifest();
+        let (found, expected): (Box<str>, Box<str>) = match () {
+            () if manifest.id != entry.id => (says("id", &manifest.id), says("id", &entry.id)),
+            () if manifest.version != entry.version => (
+                says("version", &manifest.version),
+                says("version", &entry.version),
+            ),
+            () if file.signed_by() != entry.publisher.as_ref() => {
+                (signed(file.signed_by()), signed(entry.publisher.as_ref()))
+            }
+            () => return Ok(()),
+        };
+        Err(StoreError::Damaged {
+            pack: entry.who(),
+            what: PACK_FILE,
+            found,
+            expected,
+            path: self.path.clone(),
+        })
     }
 }
 
@@ -293,7 +326,7 @@ fn missing(folder: &Folder, entry: &Entry, what: &'static str) -> StoreError {
 
 /// The same entry as the index has it now.
 fn again(folder: &Folder, entry: &Entry) -> Result<Entry, StoreError> {
-    let contents = Contents::read(&folder.read_index()?, &folder.index())?;
+    let (_, contents) = folder.read()?;
     let found = contents.find(&entry.id, &entry.version);
     let same = found.filter(|it| it.digest == entry.digest);
     same.cloned().ok_or_else(|| StoreError::NotKept {
@@ -309,8 +342,7 @@ fn note(folder: &Folder, entry: &Entry, stamp: Stamp) {
         let Some(_lock) = Lock::try_take(folder)? else {
             return Ok(());
         };
-        let mut index = folder.read_index()?;
-        let contents = Contents::read(&index, &folder.index())?;
+        let (mut index, contents) = folder.read()?;
         let found = contents.find(&entry.id, &entry.version);
         if let Some(found) = found.filter(|it| it.digest == entry.digest)
             && let Some(descriptor) = index.manifests.get_mut(found.at)

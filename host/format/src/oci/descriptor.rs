@@ -70,7 +70,8 @@ impl BlobDigest {
         }
     }
 
-    fn read(text: &str) -> Option<Self> {
+    /// Reads a digest of any algorithm; nothing, where the text is not of its form.
+    pub fn read(text: &str) -> Option<Self> {
         if let Some(hex) = text.strip_prefix("sha256:") {
             return hex.parse().ok().map(Self::Sha256);
         }

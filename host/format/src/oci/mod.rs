@@ -57,11 +57,6 @@ pub fn check_layout(bytes: &[u8], file: &str) -> Result<(), OciError> {
 pub struct Other(BTreeMap<String, Box<RawValue>>);
 
 impl Other {
-    /// Whether every key was known.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     fn texts(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(key, raw)| (key.as_str(), raw.get()))
     }

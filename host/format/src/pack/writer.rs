@@ -129,10 +129,21 @@ fn new_file(dir: &Path) -> io::Result<NamedTempFile> {
 
 /// Makes the new name last through a crash, where directories can be synced.
 fn sync_dir(dir: &Path) -> io::Result<()> {
-    if cfg!(unix) {
-        std::fs::File::open(dir)?.sync_all()?;
+    if cfg!(not(unix)) {
+        return Ok(());
     }
-    Ok(())
+    match std::fs::File::open(dir)?.sync_all() {
+        // Some file systems have no way to.
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported
+            ) =>
+        {
+            Ok(())
+        }
+        synced => synced,
+    }
 }
 
 /// Key and publisher are one, or there is neither.

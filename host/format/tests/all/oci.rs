@@ -58,7 +58,7 @@ fn an_index_is_read_and_what_is_not_known_goes_back_as_it_was() {
         ours.annotations["org.opencontainers.image.ref.name"],
         "a@1.0.0"
     );
-    assert!(ours.other.is_empty());
+    assert_eq!(ours.other, Other::default());
     assert_eq!(foreign.digest.to_string(), "sha512:AA_=");
     assert_eq!(index.annotations["ü\n"], "");
 
