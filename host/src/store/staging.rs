@@ -1,8 +1,8 @@
 //! Files that are being written, in `staging/`: each is locked by its maker for as long as it
 //! lives, so what can be locked by somebody else was left behind by a crash.
 
-use std::fs::{self, File, TryLockError};
-use std::io::{self, ErrorKind};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::ErrorKind;
 use std::path::Path;
 
 use tempfile::TempPath;
@@ -32,16 +32,13 @@ impl Draft {
     pub(super) fn new(folder: &Folder) -> Result<Self, StoreError> {
         let staging = folder.staging();
         for _ in 0..TRIES {
+            let mut options = OpenOptions::new();
+            options.read(true).write(true).create_new(true);
             let made = tempfile::Builder::new()
                 .prefix(PREFIX)
                 .rand_bytes(LETTERS)
-                .tempfile_in(&staging);
-            // The system's words without the name that was tried.
-            let named = |error: io::Error| match error.raw_os_error() {
-                Some(code) => io::Error::from_raw_os_error(code),
-                None => error,
-            };
-            let (file, path) = made.map_err(named).map_err(at(&staging))?.into_parts();
+                .make_in(&staging, |path| options.open(path));
+            let (file, path) = made.map_err(at(&staging))?.into_parts();
             lock::wait(&file, &path)?;
             if is_at(&file, &path) {
                 return Ok(Self { path, file });
