@@ -105,7 +105,8 @@ impl Change {
                     expected: kept.digest,
                 });
             }
-            if verify::is_whole(&self.folder, kept)? {
+            let is_told_right = kept.publisher.as_ref() == pack.signed_by();
+            if is_told_right && verify::is_whole(&self.folder, kept)? {
                 self.put_in_use(&id, &version, hooks_allowed)?;
                 return Ok(Added::Again);
             }
@@ -118,7 +119,9 @@ impl Change {
             |index| match at.and_then(|at| index.manifests.get_mut(at)) {
                 Some(place) => {
                     (place.digest, place.size) = (new.digest, new.size);
-                    place.annotations.remove(STAMP_KEY);
+                    for key in [STAMP_KEY, PUBLISHER_KEY] {
+                        place.annotations.remove(key);
+                    }
                     place.annotations.extend(new.annotations);
                 }
                 None => index.manifests.push(new),

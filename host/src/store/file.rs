@@ -2,7 +2,7 @@
 //! than what should be there, and never with a wait.
 
 use std::fs::{self, File, FileType, Metadata, OpenOptions};
-use std::io::{ErrorKind, Read};
+use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 
 use super::StoreError;
@@ -35,6 +35,14 @@ pub(super) fn open_or_make(path: &Path) -> Result<File, StoreError> {
     options.read(true).write(true).create(true);
     system::set_mode(&mut options, 0o600);
     open_as(path, &options, false).map(|(file, _)| file)
+}
+
+/// Makes a file where nothing may be yet, for its owner alone.
+pub(super) fn make(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create_new(true);
+    system::set_mode(&mut options, 0o600);
+    options.open(path)
 }
 
 /// Opens a file of the user's, who may well have given a link.

@@ -2,7 +2,7 @@
 //! lives, so what can be locked by somebody else was left behind by a crash.
 
 use std::fs::{self, File, TryLockError};
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::path::Path;
 
 use tempfile::TempPath;
@@ -35,13 +35,8 @@ impl Draft {
             let made = tempfile::Builder::new()
                 .prefix(PREFIX)
                 .rand_bytes(LETTERS)
-                .tempfile_in(&staging);
-            // The system's words without the name that was tried.
-            let named = |error: io::Error| match error.raw_os_error() {
-                Some(code) => io::Error::from_raw_os_error(code),
-                None => error,
-            };
-            let (file, path) = made.map_err(named).map_err(at(&staging))?.into_parts();
+                .make_in(&staging, file::make);
+            let (file, path) = made.map_err(at(&staging))?.into_parts();
             lock::wait(&file).map_err(at(&path))?;
             if is_at(&file, &path) {
                 return Ok(Self { path, file });

@@ -123,6 +123,9 @@ fn the_index_cannot_call_a_pack_by_anothers_name() {
         assert!(text.contains("expected no publisher"), "{text}");
         let is_noted = home.entry("a", "1.0.0").stamp.is_some();
         assert_eq!(is_noted, stamp == "modularbase.stamp");
+        let mended = home.keep("a", "1.0.0", Some(&key));
+        assert_eq!(mended.publisher, Some(key.publisher()));
+        home.store.open_pack(&mended).expect("it is put right");
     }
 }
 
