@@ -41,7 +41,7 @@ impl Home {
     /// Considers a pack and says yes to whatever is asked.
     fn add_with(&self, pack: &support::Source, allow: Allow) -> Result<News, Error> {
         let candidate = self.packs.consider(&self.file(pack), allow, &|_, _| {})?;
-        Ok(candidate.add(true)?.news)
+        Ok(candidate.install(true)?.news)
     }
 
     fn add(&self, pack: &support::Source) -> Result<News, Error> {
@@ -177,7 +177,7 @@ fn an_older_version_needs_a_word_and_a_kept_one_only_its_name() {
     let candidate = home.packs.consider(&kept, Allow::default(), &|_, _| {});
     let candidate = candidate.expect("it is kept");
     assert_eq!(candidate.question(), Question::Nothing);
-    candidate.add(false).expect("it is put in use");
+    candidate.install(false).expect("it is put in use");
     assert_eq!(home.state().0, ["good 1.0.0"]);
     assert_eq!(home.state().1.len(), before.1.len());
 
@@ -214,7 +214,7 @@ fn hooks_are_asked_about_once_and_never_taken_for_granted() {
     assert_eq!(home.question(&first), Question::AddWithHooks);
     let source = home.file(&first);
     let candidate = home.packs.consider(&source, Allow::default(), &|_, _| {});
-    let no = refused(candidate.expect("it may be added").add(false));
+    let no = refused(candidate.expect("it may be added").install(false));
     assert!(matches!(no, PacksError::Hooks { .. }), "{no}");
     assert!(home.state().0.is_empty());
 
@@ -261,7 +261,7 @@ fn one_publishers_hooks_are_not_anothers() {
         "{:?}",
         candidate.warnings()
     );
-    candidate.add(false).expect("it was allowed");
+    candidate.install(false).expect("it was allowed");
     // What was allowed to nobody in particular is not allowed to the one who signs.
     assert_eq!(
         home.question(&hooks("1.2.0").sign(&ours)),
@@ -282,7 +282,7 @@ fn a_kept_version_that_was_replaced_meanwhile_is_not_put_in_use() {
         .expect("it is there");
     let other = support::Source::new("hooks", guest("good")).version("1.0.0");
     home.add(&other).expect("other bytes by the same name");
-    let late = refused(waiting.add(false));
+    let late = refused(waiting.install(false));
     assert!(matches!(late, PacksError::Changed { .. }), "{late}");
     assert!(
         !home
@@ -302,21 +302,21 @@ fn the_rules_are_looked_at_again_when_the_answer_comes() {
     let waiting = waiting.expect("nothing speaks against it yet");
     home.add(&good("1.0.0").sign(&ours))
         .expect("somebody is faster");
-    let late = refused(waiting.add(true));
+    let late = refused(waiting.install(true));
     assert!(matches!(late, PacksError::OtherKey { .. }), "{late}");
 
     let source = home.file(&good("1.1.0").sign(&ours));
     let consider = || home.packs.consider(&source, Allow::default(), &|_, _| {});
     let (one, two) = (consider().expect("fine"), consider().expect("fine"));
-    one.add(true).expect("the first");
-    two.add(true)
+    one.install(true).expect("the first");
+    two.install(true)
         .expect("the same file is there now, which was all that was wanted");
 
     let source = home.file(&good("1.2.0").sign(&ours));
     let waiting = home.packs.consider(&source, Allow::default(), &|_, _| {});
     home.add(&good("1.3.0").sign(&ours))
         .expect("somebody is faster");
-    let late = refused(waiting.expect("fine").add(true));
+    let late = refused(waiting.expect("fine").install(true));
     assert!(matches!(late, PacksError::Older { .. }), "{late}");
 }
 
@@ -359,7 +359,7 @@ fn what_routes_is_chosen_and_goes_with_its_pack() {
     let candidate = home
         .packs
         .consider(&home.file(&expert), Allow::default(), &|_, _| {});
-    let added = candidate.and_then(|it| it.add(true)).expect("an expert");
+    let added = candidate.and_then(|it| it.install(true)).expect("an expert");
     assert!(added.was_router);
     assert_eq!(home.packs.router().expect("it reads").map(|it| it.id), None);
     home.packs
@@ -432,7 +432,7 @@ fn what_is_added_is_what_was_looked_at_and_loads() {
     };
     let original = std::fs::read(path).expect("the file");
     std::fs::write(path, "something else").expect("it can be written");
-    candidate.add(true).expect("it is added");
+    candidate.install(true).expect("it is added");
     let file = home
         .packs
         .file(&"good".parse().expect("a name"))

@@ -5,6 +5,8 @@
 mod bad;
 /// A process of its own, which the other modules start, and may kill.
 mod child;
+/// Commands are killed at any moment.
+mod commands;
 /// Processes are killed at any moment.
 mod crash;
 /// Disks that are full, and disks that cannot be written.

@@ -22,6 +22,10 @@ pub fn ask(question: &str) -> Result<Answer, Failed> {
         return Ok(Answer::Nobody);
     }
     let broken = |error| Failed::new(format!("the terminal: {error}"));
+    // What was typed before the question was there is no answer to it.
+    #[cfg(unix)]
+    rustix::termios::tcflush(&input, rustix::termios::QueueSelector::IFlush)
+        .map_err(|error| broken(error.into()))?;
     write!(output, "{question} [y/N] ").map_err(broken)?;
     output.flush().map_err(broken)?;
     let mut line = Vec::new();

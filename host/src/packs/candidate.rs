@@ -125,7 +125,7 @@ impl Candidate {
     /// When it has hooks that were not allowed, its code does not compile, it does not load, or
     /// the store cannot be changed or was changed by somebody else so that the rules now say
     /// something else. What is installed stays as it was.
-    pub fn add(self, hooks_allowed: bool) -> Result<Added> {
+    pub fn install(self, hooks_allowed: bool) -> Result<Added> {
         let hooks_allowed = hooks_allowed || self.question() == Question::Nothing;
         if self.has_hooks() && !hooks_allowed {
             return Err(self.hooks_refused().into());

@@ -51,9 +51,9 @@ pub enum PacksError {
         /// Its version.
         version: Version,
         /// Who signed it.
-        found: Publisher,
+        found: Box<Publisher>,
         /// Who should have.
-        expected: Publisher,
+        expected: Box<Publisher>,
     },
     /// Not signed, though the id belongs to a publisher.
     #[error(
@@ -65,7 +65,7 @@ pub enum PacksError {
         /// Its version.
         version: Version,
         /// Who should have signed it.
-        expected: Publisher,
+        expected: Box<Publisher>,
     },
     /// Older than what is in use.
     #[error("pack `{id}` {version}: it is older than {newer}, which is in use")]

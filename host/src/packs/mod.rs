@@ -44,7 +44,7 @@ use crate::store::{Contents, Entry, Places, Store, StoreError, Swept};
 /// let source = Source::File("pack.wasm".into());
 /// let candidate = packs.consider(&source, Allow::default(), &|_, _| {})?;
 /// println!("{:?}", candidate.inspection().code);
-/// let added = candidate.add(false)?;
+/// let added = candidate.install(false)?;
 /// let pack = packs.load(&added.id.parse::<Name>()?)?;
 /// # Ok::<(), modularbase::Error>(())
 /// ```

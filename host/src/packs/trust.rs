@@ -72,15 +72,15 @@ pub(super) fn judge(
             return Err(PacksError::OtherKey {
                 id,
                 version,
-                found,
-                expected,
+                found: found.into(),
+                expected: expected.into(),
             });
         }
         (Some(expected), None) if !allow.replace_key => {
             return Err(PacksError::Unsigned {
                 id,
                 version,
-                expected,
+                expected: expected.into(),
             });
         }
         _ => {}

@@ -1,7 +1,7 @@
 //! What the store does when somebody else writes where only it should, or the system is unkind.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
@@ -52,7 +52,7 @@ impl Home {
         path
     }
 
-    fn add(&self, path: &PathBuf) -> Result<(), StoreError> {
+    fn add(&self, path: &Path) -> Result<(), StoreError> {
         let staged = self.store.stage(path, &|_, _| {})?;
         let mut change = self.store.change()?;
         change.add(staged, &Interfaces::default(), false)?;

@@ -39,7 +39,7 @@ fn signed() -> (Home, Vec<u8>) {
 fn refusal(home: &Home, bytes: &[u8]) -> Result<String, String> {
     let source = home.bytes(bytes);
     let candidate = home.packs.consider(&source, Allow::default(), &|_, _| {});
-    match candidate.and_then(|it| it.add(true)) {
+    match candidate.and_then(|it| it.install(true)) {
         Ok(added) => Err(format!("{} {} was added", added.id, added.version)),
         // Because of the file, and for no other reason.
         Err(Error::Store(StoreError::Pack(error))) => Ok(error.to_string()),

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::builder::FalseyValueParser;
 use modularbase::packs::{Added, Allow, Candidate, News, Question, Source};
 
-use super::source::source;
+use super::source::{or_the_file, source};
 use crate::cli::Failed;
 use crate::cli::home::Home;
 use crate::cli::output::{Format, note, tell};
@@ -43,15 +43,19 @@ pub fn run(arguments: &Arguments, home: &Home) -> Result<ExitCode, Failed> {
     };
     let packs = home.packs()?;
     let bar = Bytes::new("copying");
-    let candidate = packs.consider(&source, allow, &|done, all| bar.show(done, all))?;
+    let candidate = packs.consider(&source, allow, &|done, all| bar.show(done, all));
     drop(bar);
+    let candidate = candidate.map_err(|error| or_the_file(error.into(), &arguments.pack))?;
     if *candidate.news() != (News::Known { in_use: true }) {
         introduce(&candidate, &source);
+    }
+    for warning in candidate.warnings() {
+        note(&format!("warning: {warning}"));
     }
     let hooks_allowed = consent(&candidate, arguments)?;
     let progress = Progress::default();
     progress.spin("compiling");
-    let added = candidate.add(hooks_allowed);
+    let added = candidate.install(hooks_allowed);
     drop(progress);
     let added = added?;
     arguments.format.print(&added, || text(&added))?;
@@ -79,9 +83,6 @@ fn introduce(candidate: &Candidate, source: &Source) {
         );
     }
     tell(&page.text());
-    for warning in candidate.warnings() {
-        note(&format!("warning: {warning}"));
-    }
 }
 
 /// Whether hooks are allowed; nothing but an answer lets it go on.

@@ -8,22 +8,21 @@ use modularbase::packs::{Name, PacksError, Source};
 
 use crate::cli::Failed;
 
-/// What is there is a file, and so is what is spelled like one; anything else is a name.
+/// What can be a name is one, whatever lies in the folder that one happens to be in. A file is
+/// spelled like one: with a separator or an extension.
 pub fn source(given: &Path) -> Result<Source, Failed> {
-    let text = given.to_string_lossy();
-    let is_file = given.symlink_metadata().is_ok()
-        || text.contains(std::path::is_separator)
-        || given.extension().is_some_and(|it| it == "wasm");
-    if is_file {
-        return Ok(Source::File(pack_of(given)?));
+    match given.to_str().and_then(|text| text.parse().ok()) {
+        Some(name) => Ok(Source::Known(name)),
+        None => Ok(Source::File(pack_of(given)?)),
     }
-    match text.parse() {
-        Ok(name) => Ok(Source::Known(name)),
-        Err(_) => Err(Error::from(PacksError::NotFound {
-            found: text.into_owned(),
-            similar: Vec::new(),
-        })
-        .into()),
+}
+
+/// Adds to an error about a name that there is a file of that name as well.
+pub fn or_the_file(failed: Failed, given: &Path) -> Failed {
+    let is_name = given.to_str().is_some_and(|text| text.parse::<Name>().is_ok());
+    match is_name && given.exists() {
+        true => failed.hint(format!("`./{0}` is what lies here as `{0}`", given.display())),
+        false => failed,
     }
 }
 
