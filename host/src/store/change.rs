@@ -112,6 +112,10 @@ impl Change {
             }
         }
         let documents = Documents::of(pack, interfaces);
+        if let Some(kept) = kept {
+            // Its documents may be others now.
+            self.leaving.extend(sweep::blobs_of(&self.folder, kept));
+        }
         let added = kept.map_or_else(seconds_now, |it| it.added);
         let new = described(&staged, &documents, added);
         let (found, at) = (kept.is_some(), kept.map(|it| it.at));

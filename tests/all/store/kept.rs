@@ -394,6 +394,17 @@ fn a_damaged_store_is_put_right_by_adding_again() {
     fs::remove_file(&blob).expect("it is ours");
     add(&store, &home.path("a-1.0.0.wasm")).expect("it is the same");
     assert_eq!(verify_all(&store), 1);
+
+    // What is said of its code may have changed since; then its documents are others.
+    fs::remove_file(&blob).expect("it is ours");
+    let staged = store.stage(&home.path("a-1.0.0.wasm"), &unwatched);
+    let mut change = store.change().expect("nobody else is there");
+    let added = change.add(staged.expect("it is sound"), &Interfaces::default(), false);
+    assert_eq!(added.expect("it is the same"), Added::Again);
+    change.commit().expect("there is room");
+    assert_eq!(verify_all(&store), 1);
+    assert_ne!(home.listing(), whole);
+    assert_eq!(home.listing(), expected_listing(store.root()));
 }
 
 #[test]
