@@ -271,7 +271,7 @@ impl Change {
 
     /// Replaces the index, unless that would undo what somebody wrote who takes no lock.
     fn write(&mut self) -> Result<(), StoreError> {
-        if !self.stands(&self.before) {
+        if self.folder.read_index()? != self.before {
             let path = self.folder.index();
             return Err(StoreError::Touched { path });
         }
