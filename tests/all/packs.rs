@@ -359,7 +359,9 @@ fn what_routes_is_chosen_and_goes_with_its_pack() {
     let candidate = home
         .packs
         .consider(&home.file(&expert), Allow::default(), &|_, _| {});
-    let added = candidate.and_then(|it| it.install(true)).expect("an expert");
+    let added = candidate
+        .and_then(|it| it.install(true))
+        .expect("an expert");
     assert!(added.was_router);
     assert_eq!(home.packs.router().expect("it reads").map(|it| it.id), None);
     home.packs

@@ -257,11 +257,14 @@ impl Packs {
             .iter()
             .map(|entry| Ok(self.store.open_pack(entry)?.code_digest()))
             .collect();
-        // While one cannot be opened nobody knows which code it has.
-        if let Ok(codes) = codes {
-            let freed = self.code.sweep(&codes);
-            swept.files += freed.files;
-            swept.bytes += freed.bytes;
+        match codes {
+            Ok(codes) => {
+                let freed = self.code.sweep(&codes);
+                swept.files += freed.files;
+                swept.bytes += freed.bytes;
+            }
+            // Which code it has, nobody knows.
+            Err(error) => tracing::warn!(%error, "compiled code is not swept"),
         }
         Ok(swept)
     }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::builder::FalseyValueParser;
 use modularbase::packs::{Added, Allow, Candidate, News, Question, Source};
 
-use super::source::{or_the_file, source};
+use super::source::to_add;
 use crate::cli::Failed;
 use crate::cli::home::Home;
 use crate::cli::output::{Format, note, tell};
@@ -36,16 +36,15 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments, home: &Home) -> Result<ExitCode, Failed> {
-    let source = source(&arguments.pack)?;
+    let source = to_add(&arguments.pack)?;
     let allow = Allow {
         replace_key: arguments.replace_key,
         downgrade: arguments.downgrade,
     };
     let packs = home.packs()?;
     let bar = Bytes::new("copying");
-    let candidate = packs.consider(&source, allow, &|done, all| bar.show(done, all));
+    let candidate = packs.consider(&source, allow, &|done, all| bar.show(done, all))?;
     drop(bar);
-    let candidate = candidate.map_err(|error| or_the_file(error.into(), &arguments.pack))?;
     if *candidate.news() != (News::Known { in_use: true }) {
         introduce(&candidate, &source);
     }

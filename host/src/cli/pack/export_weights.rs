@@ -9,7 +9,7 @@ use modularbase::packs::{Packs, Source};
 use modularbase_format::PackFile;
 use serde::Serialize;
 
-use super::source::source;
+use super::source::installed_or_file;
 use crate::cli::Failed;
 use crate::cli::home::Home;
 use crate::cli::output::{Format, bytes, shown};
@@ -34,7 +34,7 @@ struct Exported {
 }
 
 pub fn run(arguments: &Arguments, home: &Home) -> Result<ExitCode, Failed> {
-    let source = source(&arguments.pack)?;
+    let source = installed_or_file(&arguments.pack)?;
     let packs = home.packs()?;
     let out = match &arguments.out {
         Some(out) => out.clone(),

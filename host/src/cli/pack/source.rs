@@ -8,22 +8,31 @@ use modularbase::packs::{Name, PacksError, Source};
 
 use crate::cli::Failed;
 
-/// What can be a name is one, whatever lies in the folder that one happens to be in. A file is
-/// spelled like one: with a separator or an extension.
-pub fn source(given: &Path) -> Result<Source, Failed> {
-    match given.to_str().and_then(|text| text.parse().ok()) {
+/// What is to be added. `ID@VERSION` is a name, whatever lies in the folder that one happens to be
+/// in; of the rest, what is there is a file, and so is what is spelled like one.
+pub fn to_add(given: &Path) -> Result<Source, Failed> {
+    let is_file = given.symlink_metadata().is_ok() || given.extension().is_some();
+    match parsed(given) {
+        Some(name) if name.version.is_some() || !is_file => Ok(Source::Known(name)),
+        _ if is_file || given.components().count() > 1 => Ok(Source::File(pack_of(given)?)),
+        _ => Err(Error::from(PacksError::NotFound {
+            found: given.to_string_lossy().into_owned(),
+            similar: Vec::new(),
+        })
+        .into()),
+    }
+}
+
+/// What is installed, or a file. What can be a name is one; files have separators or extensions.
+pub fn installed_or_file(given: &Path) -> Result<Source, Failed> {
+    match parsed(given) {
         Some(name) => Ok(Source::Known(name)),
         None => Ok(Source::File(pack_of(given)?)),
     }
 }
 
-/// Adds to an error about a name that there is a file of that name as well.
-pub fn or_the_file(failed: Failed, given: &Path) -> Failed {
-    let is_name = given.to_str().is_some_and(|text| text.parse::<Name>().is_ok());
-    match is_name && given.exists() {
-        true => failed.hint(format!("`./{0}` is what lies here as `{0}`", given.display())),
-        false => failed,
-    }
+fn parsed(given: &Path) -> Option<Name> {
+    given.to_str()?.parse().ok()
 }
 
 /// The name of an installed pack.
