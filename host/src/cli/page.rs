@@ -64,7 +64,16 @@ impl Page {
 
     /// A name and what it is, each of its lines below the other.
     pub fn line(&mut self, name: &str, text: impl AsRef<str>) {
-        let lines = text.as_ref().lines().map(shown);
+        self.lines(name, text.as_ref(), self.most);
+    }
+
+    /// A name and our own words about it, all of them.
+    pub fn ours(&mut self, name: &str, text: &str) {
+        self.lines(name, text, usize::MAX);
+    }
+
+    fn lines(&mut self, name: &str, text: &str, most: usize) {
+        let lines = text.lines().map(shown);
         let mut lines: Vec<String> = match self.width {
             Some(width) => {
                 let width = width.saturating_sub(COLUMN).max(20);
@@ -72,8 +81,8 @@ impl Page {
             }
             None => lines.collect(),
         };
-        if lines.len() > self.most {
-            lines.truncate(self.most);
+        if lines.len() > most {
+            lines.truncate(most);
             lines.push("…".to_owned());
         }
         if lines.is_empty() {
@@ -143,7 +152,7 @@ impl Page {
         }
         self.whole("signed by", pack.signed_by.as_deref().unwrap_or("nobody"));
         if let Some(code) = &pack.code {
-            self.line("can", code.abilities.join("; "));
+            self.ours("can", &code.abilities.join("; "));
         }
     }
 

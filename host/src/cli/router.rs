@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::Failed;
 use super::home::Home;
-use super::output::Format;
+use super::output::{Format, plain};
 use super::pack::name;
 
 /// What can be done about the router.
@@ -86,7 +86,11 @@ fn show(arguments: &ShowArguments, home: &Home) -> Result<ExitCode, Failed> {
 
 fn text(routers: &Routers) -> String {
     let mut out = match &routers.router {
-        Some(it) => format!("pack `{}` {} is the router\n", it.id, it.version),
+        Some(it) => {
+            let problem = it.problem.as_ref();
+            let problem = problem.map_or_else(String::new, |it| format!(", but {}", plain(it)));
+            format!("pack `{}` {} is the router{problem}\n", it.id, it.version)
+        }
         None => "no router is chosen\n".to_owned(),
     };
     let chosen = routers.router.as_ref().map(|it| &it.id);

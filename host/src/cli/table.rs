@@ -2,7 +2,7 @@
 
 use unicode_width::UnicodeWidthStr;
 
-use super::output::shown;
+use super::output::{plain, shown};
 
 /// The widest that a cell may be, so that an id is never cut; the JSON has all of it.
 const WIDEST: usize = 64;
@@ -35,7 +35,7 @@ impl Table {
 
     /// A sentence about the row before.
     pub fn note(&mut self, text: &str) {
-        self.rows.push(Row::Note(shown(text)));
+        self.rows.push(Row::Note(plain(text)));
     }
 
     /// What is printed.

@@ -143,6 +143,7 @@ impl Candidate {
         self.prove()?;
         let mut change = self.packs.store.change()?;
         let now = self.judge_again(change.contents())?;
+        added.news = now.news.clone();
         let manifest = self.file().manifest().clone();
         match self.origin {
             Origin::Kept(_) => change.put_in_use(&manifest.id, &manifest.version, hooks_allowed)?,

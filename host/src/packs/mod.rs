@@ -75,8 +75,15 @@ impl Packs {
     /// When the store cannot be read. A pack that cannot be opened is listed with its problem.
     pub fn list(&self) -> Result<Vec<Installed>> {
         let contents = self.store.contents()?;
-        let entries = contents.entries().iter();
-        Ok(entries.map(|it| self.installed(it, &contents)).collect())
+        let mut list = Vec::new();
+        for entry in contents.entries() {
+            match self.store.open_pack(entry) {
+                // Somebody has just removed it.
+                Err(StoreError::NotKept { .. }) => {}
+                opened => list.push(Installed::new(entry, contents.router(), &opened)),
+            }
+        }
+        Ok(list)
     }
 
     /// One of them, and all that its file says and holds.
@@ -133,6 +140,12 @@ impl Packs {
                 .verify(&entry, &|done, _| watch(before.saturating_add(done), all))
                 .err();
             before = before.saturating_add(entry.size);
+            match problem {
+                // Somebody has just removed it.
+                Some(StoreError::NotKept { .. }) if name.is_none() => continue,
+                Some(error @ StoreError::NotKept { .. }) => return Err(error.into()),
+                _ => {}
+            }
             verified.push(Verified {
                 id: entry.id,
                 version: entry.version.to_string(),
@@ -252,11 +265,13 @@ impl Packs {
     pub fn sweep(&self) -> Result<Swept> {
         let mut swept = self.store.sweep()?;
         let contents = self.store.contents()?;
-        let codes: Result<BTreeSet<Digest>, StoreError> = contents
-            .entries()
-            .iter()
-            .map(|entry| Ok(self.store.open_pack(entry)?.code_digest()))
-            .collect();
+        let code = |entry| match self.store.open_pack(entry) {
+            // Somebody has just removed it.
+            Err(StoreError::NotKept { .. }) => None,
+            opened => Some(opened.map(|it| it.code_digest())),
+        };
+        let entries = contents.entries().iter();
+        let codes: Result<BTreeSet<Digest>, StoreError> = entries.filter_map(code).collect();
         match codes {
             Ok(codes) => {
                 let freed = self.code.sweep(&codes);

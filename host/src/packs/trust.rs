@@ -110,11 +110,13 @@ pub(super) fn judge(
             },
             pinned,
             key,
-            continues: (key.is_some() && key == pinned && key == other.publisher).then_some(
-                Continued {
-                    hooks_allowed: other.hooks_allowed,
-                },
-            ),
+            continues: (key.is_some()
+                && key == pinned
+                && key == other.publisher
+                && manifest.version.cmp_precedence(&other.version).is_ge())
+            .then_some(Continued {
+                hooks_allowed: other.hooks_allowed,
+            }),
         },
         None => Verdict {
             news: News::New,

@@ -214,7 +214,8 @@ impl StoreError {
                 "the index was not written by `mbhost`, or was changed since"
             }
             Self::Missing { .. } | Self::Damaged { .. } => {
-                "adding the same file again puts it right; `mbhost pack rm` removes the pack"
+                "adding its file again puts it right, with `--downgrade` where a newer version is in \
+                 use; `mbhost pack rm` removes it"
             }
             Self::OtherContent { .. } => {
                 "raise the version, or remove the one that is kept with `mbhost pack rm`"

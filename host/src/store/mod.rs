@@ -91,8 +91,6 @@ impl Store {
     /// When the file cannot be read, changes meanwhile, or is no sound pack, or when the store
     /// cannot take it.
     pub fn stage(&self, source: &Path, watch: &dyn Fn(u64, u64)) -> Result<Staged, StoreError> {
-        // What cannot be removed now is in nobody's way, and a sweep will say why.
-        let _ = staging::sweep(&self.folder);
         Staged::copy(&self.folder, source, watch)
     }
 

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use modularbase::store::{Interfaces, Store, StoreError};
 
-use super::{add, remove, unwatched, verify_all};
+use super::{add, remove, unwatched};
 
 const VERB: &str = "STORE_TEST_VERB";
 const STORE: &str = "STORE_TEST_STORE";
@@ -104,12 +104,5 @@ fn churn(store: &Store, packs: &Path) {
                 }
             }
         }
-    }
-    // Now and then the others leave a moment in which all stands still, or not.
-    if store
-        .change()
-        .is_ok_and(|change| change.contents().entries().is_empty())
-    {
-        verify_all(store);
     }
 }

@@ -48,8 +48,8 @@ impl Chance {
 ///
 /// `prepare` gets the number of the round, makes the store ready for it and gives the command.
 /// After each kill the store has to be whole; after all of them, a sweep has to leave what the
-/// index refers to and nothing else.
-pub fn kill(root: &Path, prepare: impl Fn(usize) -> Command) {
+/// index refers to and nothing else. Gives how many of the kills left something behind.
+pub fn kill(root: &Path, prepare: impl Fn(usize) -> Command) -> usize {
     let seed = SystemTime::UNIX_EPOCH.elapsed().expect("it is past 1970");
     let seed = seed.as_nanos() as u64;
     println!("seed {seed}");
@@ -106,6 +106,7 @@ pub fn kill(root: &Path, prepare: impl Fn(usize) -> Command) {
     store.sweep().expect("the store is sound");
     assert_eq!(listing(root), expected_listing(root));
     verify_all(&store);
+    left
 }
 
 /// Holds that nobody has locked a store.
@@ -139,7 +140,7 @@ fn home(packs: usize) -> Home {
 fn a_killed_add_leaves_a_whole_store() {
     let home = home(4);
     let store = home.store();
-    kill(store.root(), |round| {
+    let left = kill(store.root(), |round| {
         // From time to time an older version is there already.
         if round % 4 == 0 {
             remove(&store, "victim").expect("the store is sound");
@@ -147,6 +148,7 @@ fn a_killed_add_leaves_a_whole_store() {
         let pack = home.path(&format!("victim-1.{}.0.wasm", round % 4));
         child::command("add", store.root(), pack)
     });
+    assert!(left > 0, "no kill came in the middle of anything");
     let contents = store.contents().expect("it is whole");
     assert!(contents.in_use("bystander").is_some());
 }

@@ -38,7 +38,11 @@ fn is_sound(pack: &Installed) -> bool {
 }
 
 fn content(packs: &[Installed]) -> String {
-    let size = bytes(packs.iter().map(|it| it.bytes).sum());
+    // An index may claim anything.
+    let size = packs
+        .iter()
+        .fold(0_u64, |sum, it| sum.saturating_add(it.bytes));
+    let size = bytes(size);
     let sound = packs.iter().filter(|it| is_sound(it)).count();
     match (packs.len(), packs.len() - sound) {
         (0, _) => "no packs yet".to_owned(),

@@ -76,9 +76,9 @@ fn introduce(candidate: &Candidate, source: &Source) {
     }
     if candidate.new_key().is_some() {
         let id = &pack.id;
-        page.line(
+        page.ours(
             "publisher",
-            format!("new: from now on the id `{id}` belongs to the key above"),
+            &format!("new: from now on the id `{id}` belongs to the key above"),
         );
     }
     tell(&page.text());

@@ -13,10 +13,11 @@ use super::source::installed_or_file;
 use crate::cli::Failed;
 use crate::cli::home::Home;
 use crate::cli::output::{Format, bytes, shown};
+use crate::cli::progress::Progress;
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// An installed pack, a pack file, or a crate's folder
+    /// An installed pack, or a pack file
     #[arg(value_name = "ID[@VERSION]|FILE")]
     pack: PathBuf,
     /// Where to write them; `ID-VERSION.gguf` here when not given
@@ -40,8 +41,12 @@ pub fn run(arguments: &Arguments, home: &Home) -> Result<ExitCode, Failed> {
         Some(out) => out.clone(),
         None => usual(&packs, &source)?,
     };
+    let progress = Progress::default();
+    progress.spin("writing weights");
+    let written = packs.export_weights(&source, &out);
+    drop(progress);
     let exported = Exported {
-        bytes: packs.export_weights(&source, &out)?,
+        bytes: written?,
         path: out.display().to_string(),
     };
     arguments.format.print(&exported, || {

@@ -7,7 +7,7 @@ use modularbase::packs::Verified;
 use super::source::name;
 use crate::cli::Failed;
 use crate::cli::home::Home;
-use crate::cli::output::{Format, bytes, note, shown};
+use crate::cli::output::{Format, bytes, note, plain};
 use crate::cli::progress::Bytes;
 
 #[derive(Debug, clap::Args)]
@@ -33,7 +33,8 @@ pub fn run(arguments: &Arguments, home: &Home) -> Result<ExitCode, Failed> {
     let broken = |it: &&Verified| it.problem.is_some();
     for it in verified.iter().filter(broken) {
         note(&format!(
-            "hint: adding the file of `{0}` {1} again puts it right, `mbhost pack rm {0}@{1}` removes it",
+            "hint: adding the file of `{0}` {1} again puts it right, with `--downgrade` where a \
+             newer version is in use; `mbhost pack rm {0}@{1}` removes it",
             it.id, it.version
         ));
     }
@@ -51,8 +52,9 @@ fn text(verified: &[Verified]) -> String {
             None => ("good", size),
             Some(problem) => ("BROKEN", problem.clone()),
         };
+        // Messages come escaped, and ids and versions have nothing to be.
         let line = format!("  {state:6}  {} {}  {what}", it.id, it.version);
-        out.push_str(&format!("{}\n", shown(&line)));
+        out.push_str(&format!("{}\n", plain(&line)));
     }
     out
 }
