@@ -200,7 +200,7 @@ fn the_same_file_twice_changes_nothing_and_other_bytes_of_one_version_are_refuse
     assert_eq!(home.question(&pack), Question::Nothing);
     assert_eq!(
         home.add(&pack).expect("again"),
-        News::Known { in_use: true }
+        News::Known { was_in_use: true }
     );
     let other = refused(home.add(&pack.clone().model("answer = 42")));
     assert!(matches!(other, PacksError::SameVersion { .. }), "{other}");
@@ -378,6 +378,43 @@ fn what_routes_is_chosen_and_goes_with_its_pack() {
     let rest = home.packs.remove(&"router".parse().expect("a name"));
     assert!(rest.expect("it is there").was_router);
     assert_eq!(home.packs.router().expect("it reads").map(|it| it.id), None);
+}
+
+#[test]
+fn a_pack_that_comes_along_is_its_own_file_to_be_added_again() {
+    let home = Home::new();
+    let known = Source::Known("prototype-router@0.1.0".parse().expect("a name"));
+    let add = || {
+        let candidate = home.packs.consider(&known, Allow::default(), &|_, _| {});
+        candidate.and_then(|it| it.install(true))
+    };
+    add().expect("it comes along");
+    let name = "prototype-router".parse().expect("a name");
+    let blob = home
+        .packs
+        .file(&name)
+        .expect("it is there")
+        .path()
+        .to_owned();
+    std::fs::remove_file(blob).expect("it can be removed");
+    let verified = |home: &Home| home.packs.verify(Some(&name), &|_, _| {}).expect("a list");
+    assert!(verified(&home)[0].problem.is_some());
+    add().expect("it is put right");
+    assert!(verified(&home)[0].problem.is_none());
+    home.packs.load(&name).expect("it opens");
+}
+
+#[test]
+fn an_id_alone_verifies_every_version_that_is_kept() {
+    let home = Home::new();
+    home.add(&good("1.0.0")).expect("the first");
+    home.add(&good("1.1.0")).expect("the second");
+    let count = |text: &str| {
+        let name = text.parse().expect("a name");
+        let verified = home.packs.verify(Some(&name), &|_, _| {});
+        verified.expect("it is there").len()
+    };
+    assert_eq!((count("good"), count("good@1.0.0")), (2, 1));
 }
 
 #[test]

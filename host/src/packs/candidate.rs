@@ -108,6 +108,11 @@ impl Candidate {
         self.verdict.key.filter(|_| self.verdict.pinned.is_none())
     }
 
+    /// Whether it is signed by whom its id belongs to already.
+    pub fn is_by_its_publisher(&self) -> bool {
+        self.verdict.key.is_some() && self.verdict.key == self.verdict.pinned
+    }
+
     /// What the user is to be asked, once, after all of the above was said.
     pub fn question(&self) -> Question {
         match (self.has_hooks(), self.verdict.continues) {

@@ -6,7 +6,7 @@ use super::candidate::Origin;
 use super::{Allow, Candidate, Name, Packs, PacksError, Source, similar, trust};
 use crate::error::{Error, Result};
 use crate::pack::{Builtin, Face, Inspection, PackError};
-use crate::store::{Contents, Entry, Staged};
+use crate::store::{Contents, Entry, Staged, StoreError};
 
 impl Packs {
     /// Copies and checks a pack that may be added; `watch` hears of bytes done and bytes in all.
@@ -27,7 +27,17 @@ impl Packs {
                 self.consider_copy(&contents, self.store.stage(path, watch)?, allow)
             }
             Source::Known(name) => match self.entry_of(&contents, name) {
-                Ok(entry) => self.consider_kept(&contents, &entry, allow),
+                Ok(entry) => match self.consider_kept(&contents, &entry, allow) {
+                    // What comes with the host is its own file to be added again.
+                    Err(Error::Store(StoreError::Missing { .. } | StoreError::Damaged { .. }))
+                        if Builtin::ALL
+                            .iter()
+                            .any(|it| it.is(&entry.id, Some(&entry.version))) =>
+                    {
+                        self.consider_builtin(&contents, name, allow)
+                    }
+                    considered => considered,
+                },
                 Err(Error::Packs(_)) => self.consider_builtin(&contents, name, allow),
                 Err(error) => Err(error),
             },

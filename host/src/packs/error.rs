@@ -26,6 +26,8 @@ pub enum PacksError {
         name: Name,
         /// What is installed and reads alike, or other versions of it.
         similar: Vec<String>,
+        /// What comes with the host by that id.
+        comes_along: Option<String>,
     },
     /// What was to be added is neither a file nor the name of something known.
     #[error("`{}` is neither a file nor a pack that is known here", .found.escape_debug())]
@@ -43,7 +45,7 @@ pub enum PacksError {
     },
     /// Signed by somebody else than before.
     #[error(
-        "pack `{id}` {version}: it is signed by `{found}`, expected `{expected}`, who signed the `{id}` that was added first"
+        "pack `{id}` {version}: it is signed by `{found}`, expected `{expected}`, whom the id `{id}` belongs to"
     )]
     OtherKey {
         /// The pack.
@@ -57,7 +59,7 @@ pub enum PacksError {
     },
     /// Not signed, though the id belongs to a publisher.
     #[error(
-        "pack `{id}` {version}: it is not signed, expected a signature by `{expected}`, who signed the `{id}` that was added first"
+        "pack `{id}` {version}: it is not signed, expected a signature by `{expected}`, whom the id `{id}` belongs to"
     )]
     Unsigned {
         /// The pack.
@@ -138,6 +140,10 @@ impl PacksError {
         };
         let text = match self {
             Self::NotAName { .. } => "`mbhost pack list` shows what is installed".into(),
+            Self::NotInstalled {
+                comes_along: Some(pack),
+                ..
+            } => format!("it comes with `mbhost`: `mbhost pack add {pack}` adds it"),
             Self::NotInstalled { similar: names, .. } => similar(names)
                 .unwrap_or_else(|| "`mbhost pack list` shows what is installed".into()),
             Self::NotFound { similar: names, .. } => similar(names)?,

@@ -34,7 +34,9 @@ pub(super) fn weights(pack: &PackFile, target: &Path) -> Result<u64> {
     builder.prefix(".weights-").suffix(".tmp");
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder).map_err(io)?;
+    // Not in the words about the temporary file, which say nothing to anybody.
+    let file = builder.tempfile_in(folder);
+    let mut file = file.map_err(|error| io(error.kind().into()))?;
     let mut out = BufWriter::new(file.as_file_mut());
     write(pack, &mut out).map_err(io)?;
     out.flush().map_err(io)?;

@@ -31,7 +31,7 @@ use modularbase_format::manifest::Publisher;
 use modularbase_format::{Digest, PackFile, Role};
 
 use crate::error::Result;
-use crate::pack::{CodeCache, Inspection, Limits, Pack, PackError, Sandbox};
+use crate::pack::{Builtin, CodeCache, Inspection, Limits, Pack, PackError, Sandbox};
 use crate::store::{Contents, Entry, Places, Store, StoreError, Swept};
 
 /// The packs that are installed here. Cheap to clone; several processes may have the same.
@@ -120,7 +120,7 @@ impl Packs {
         Ok(self.store.open_pack(&entry)?)
     }
 
-    /// Reads every byte of one pack, or of all; `watch` hears of bytes done and bytes in all.
+    /// Reads every byte of one version, of all versions of an id, or of all packs; `watch` hears of bytes done and bytes in all.
     ///
     /// # Errors
     /// When the store cannot be read or the pack is not installed. What is wrong with a pack is
@@ -128,7 +128,18 @@ impl Packs {
     pub fn verify(&self, name: Option<&Name>, watch: &dyn Fn(u64, u64)) -> Result<Vec<Verified>> {
         let contents = self.store.contents()?;
         let entries = match name {
-            Some(name) => vec![self.entry_of(&contents, name)?],
+            Some(name) => {
+                self.entry_of(&contents, name)?;
+                let is_meant = |it: &&Entry| {
+                    it.id == name.id && name.version.as_ref().is_none_or(|only| it.version == *only)
+                };
+                contents
+                    .entries()
+                    .iter()
+                    .filter(is_meant)
+                    .cloned()
+                    .collect()
+            }
             None => contents.entries().to_vec(),
         };
         let all = bytes_of(&entries);
@@ -294,9 +305,15 @@ impl Packs {
             None => contents.in_use(&name.id),
         };
         found.cloned().ok_or_else(|| {
+            let similar = similar(contents, name);
+            let mut along = Builtin::ALL.into_iter().filter(|it| it.is(&name.id, None));
             PacksError::NotInstalled {
                 name: name.clone(),
-                similar: similar(contents, name),
+                comes_along: along
+                    .next()
+                    .filter(|_| similar.is_empty())
+                    .map(Builtin::id_and_version),
+                similar,
             }
             .into()
         })

@@ -27,8 +27,8 @@ pub struct Allow {
 pub enum News {
     /// The same file is installed.
     Known {
-        /// Whether it is in use.
-        in_use: bool,
+        /// Whether it was in use before.
+        was_in_use: bool,
     },
     /// The first of its id.
     New,
@@ -93,7 +93,7 @@ pub(super) fn judge(
         refuse_older(manifest, in_use, allow)?;
         return Ok(Verdict {
             news: News::Known {
-                in_use: same.in_use,
+                was_in_use: same.in_use,
             },
             pinned,
             key,
@@ -139,7 +139,7 @@ pub(super) fn judge_kept(
         .ok_or_else(|| changed(manifest))?;
     Ok(Verdict {
         news: News::Known {
-            in_use: kept.in_use,
+            was_in_use: kept.in_use,
         },
         pinned: contents.key(&manifest.id),
         key: manifest.publisher,

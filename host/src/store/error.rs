@@ -183,6 +183,9 @@ pub enum StoreError {
     Pack(#[from] PackFileError),
 }
 
+/// What is left to do about an index that is gone or cannot be read.
+const BACK: &str = "put it back from a backup; or remove the store, and add its packs again";
+
 impl StoreError {
     /// The same error of the system, of a change that happened.
     pub(super) fn unsynced(self) -> Self {
@@ -206,15 +209,13 @@ impl StoreError {
             },
             Self::NoHome => "set `MBHOST_HOME` to the folder to keep packs in",
             Self::NotAStore { .. } => "`MBHOST_HOME` names the folder that `store` is made in",
-            Self::NoIndex { .. } => {
-                "put it back from a backup; or remove the store, and add its packs again"
-            }
+            Self::NoIndex { .. } => BACK,
             Self::Newer { .. } => "a newer `mbhost` reads it",
             Self::Entry { .. } | Self::Twice { .. } | Self::TwoInUse { .. } => {
                 "the index was not written by `mbhost`, or was changed since"
             }
             Self::Missing { .. } | Self::Damaged { .. } => {
-                "adding its file again puts it right, with `--downgrade` where a newer version is in \
+                "adding the same file again puts it right, with `--downgrade` where a newer version is in \
                  use; `mbhost pack rm` removes it"
             }
             Self::OtherContent { .. } => {
@@ -223,7 +224,10 @@ impl StoreError {
             Self::NotKept { .. } => "`mbhost pack list` shows what is kept",
             Self::Changed { .. } => "try again when nobody writes to it any more",
             Self::Touched { .. } => "try again when no other program writes to the store",
-            Self::Document(error) => return error.hint(),
+            Self::Document(error) => match error.hint() {
+                Some(hint) => return Some(hint),
+                None => BACK,
+            },
             Self::Pack(error) => return error.hint(),
             Self::Source { .. }
             | Self::Unsynced { .. }

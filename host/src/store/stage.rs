@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
 use std::thread::{self, JoinHandle};
 
-use modularbase_format::{Mapping, PackFile};
+use modularbase_format::{Mapping, PackFile, PackFileError};
 
 use super::error::{at, at_source};
 use super::folder::Folder;
@@ -67,6 +67,9 @@ impl Staged {
             let Some(bytes) = piece.get(..read).filter(|it| !it.is_empty()) else {
                 break;
             };
+            if done == 0 {
+                refuse_what_is_no_pack(bytes, source)?;
+            }
             let written = draft.file().write_all(bytes);
             written.map_err(at(draft.path()))?;
             done += bytes.len() as u64;
@@ -129,6 +132,15 @@ impl Staged {
         }
         draft.set_mode(0o444)?;
         draft.publish(to)
+    }
+}
+
+/// Looks at how a file begins, before gigabytes of something else are copied.
+fn refuse_what_is_no_pack(bytes: &[u8], source: &Path) -> Result<(), StoreError> {
+    let head = bytes.get(..8).unwrap_or(bytes);
+    match PackFile::from_bytes(head, source) {
+        Err(error @ PackFileError::NotAComponent { .. }) => Err(error.into()),
+        _ => Ok(()),
     }
 }
 

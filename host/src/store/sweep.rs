@@ -11,7 +11,7 @@ use std::io::{ErrorKind, Read, Seek};
 use modularbase_format::Digest;
 use modularbase_format::oci::{BlobDigest, Index};
 
-use super::contents::{Contents, Entry};
+use super::contents::{Contents, Entry, FORMAT_KEY};
 use super::error::at;
 use super::folder::Folder;
 use super::lock::Lock;
@@ -47,7 +47,8 @@ pub(super) fn sweep(folder: &Folder) -> Result<Swept, StoreError> {
     file::sync_folder(folder.root())?;
     let mut swept = staging::sweep(folder)?;
     let kept = referred(folder, &index, &contents)?;
-    if !folder.has_blobs()? {
+    // An index that nobody of us has written says nothing about what we put beside it.
+    if !folder.has_blobs()? || !index.annotations.contains_key(FORMAT_KEY) {
         return Ok(swept);
     }
     let blobs = folder.blobs();

@@ -245,7 +245,7 @@ fn what_programs_read_keeps_its_shape() {
     );
     let known = run(&["add", "newer.wasm"]);
     assert_eq!(
-        (&known["news"], &known["in_use"]),
+        (&known["news"], &known["was_in_use"]),
         (&json!("known"), &json!(true))
     );
     run(&["add", "way.wasm", "--yes"]);
@@ -457,8 +457,8 @@ fn damage_is_found_and_the_same_file_puts_it_right() {
     );
     assert_eq!(
         verified.err,
-        "hint: adding the file of `quiet` 1.0.0 again puts it right, `mbhost pack rm quiet@1.0.0` \
-         removes it\n"
+        "hint: adding the file of `quiet` 1.0.0 again puts it right, with `--downgrade` where a \
+         newer version is in use; `mbhost pack rm quiet@1.0.0` removes it\n"
     );
     let list = run(&["list"]).good();
     assert!(list.contains("BROKEN, in use"), "{list}");

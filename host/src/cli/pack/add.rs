@@ -1,10 +1,11 @@
 //! `mbhost pack add`: says what a pack is and can do, asks once, and adds it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::builder::FalseyValueParser;
-use modularbase::packs::{Added, Allow, Candidate, News, Question, Source};
+use modularbase::Error;
+use modularbase::packs::{Added, Allow, Candidate, News, PacksError, Question, Source};
 
 use super::source::to_add;
 use crate::cli::Failed;
@@ -43,9 +44,10 @@ pub fn run(arguments: &Arguments, home: &Home) -> Result<ExitCode, Failed> {
     };
     let packs = home.packs()?;
     let bar = Bytes::new("copying");
-    let candidate = packs.consider(&source, allow, &|done, all| bar.show(done, all))?;
+    let candidate = packs.consider(&source, allow, &|done, all| bar.show(done, all));
     drop(bar);
-    if *candidate.news() != (News::Known { in_use: true }) {
+    let candidate = candidate.map_err(|error| or_the_file(error, &arguments.pack))?;
+    if *candidate.news() != (News::Known { was_in_use: true }) {
         introduce(&candidate, &source);
     }
     for warning in candidate.warnings() {
@@ -61,6 +63,15 @@ pub fn run(arguments: &Arguments, home: &Home) -> Result<ExitCode, Failed> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// What cannot be found by its name may lie here as a file.
+fn or_the_file(error: Error, given: &Path) -> Failed {
+    let is_unknown = matches!(error, Error::Packs(PacksError::NotFound { .. }));
+    match is_unknown && given.exists() {
+        true => Failed::from(error).hint(format!("`./{}` is the file here", given.display())),
+        false => error.into(),
+    }
+}
+
 /// All that one should know before saying yes.
 fn introduce(candidate: &Candidate, source: &Source) {
     let pack = candidate.inspection();
@@ -73,6 +84,16 @@ fn introduce(candidate: &Candidate, source: &Source) {
     page.preview(pack, &origin);
     if let News::Instead { of } = candidate.news() {
         page.line("instead of", format!("{of}, which is kept"));
+    }
+    let is_asked = candidate.question() != Question::Nothing;
+    if !is_asked && matches!(candidate.news(), News::Instead { .. }) {
+        page.ours(
+            "publisher",
+            "known: the key above has signed the version in use, and nothing is wanted that it \
+             was not allowed, so nobody is asked",
+        );
+    } else if candidate.is_by_its_publisher() {
+        page.ours("publisher", "known: its id belongs to the key above");
     }
     if candidate.new_key().is_some() {
         let id = &pack.id;
@@ -105,8 +126,13 @@ fn consent(candidate: &Candidate, arguments: &Arguments) -> Result<bool, Failed>
         Answer::Nobody => {
             let pack = candidate.inspection();
             Err(Failed::new(format!(
-                "pack `{}` {}: adding it needs a yes, and there is no terminal to ask at",
-                pack.id, pack.version
+                "pack `{}` {}: {} a yes, and there is no terminal to ask at",
+                pack.id,
+                pack.version,
+                match about_hooks && arguments.yes {
+                    true => "its hooks need",
+                    false => "adding it needs",
+                }
             ))
             .hint(match (about_hooks, arguments.yes) {
                 (false, _) => "`--yes` says it",
@@ -121,8 +147,8 @@ fn text(added: &Added) -> String {
     let what = match &added.news {
         News::New => "added".to_owned(),
         News::Instead { of } => format!("added and in use instead of {of}, which is kept"),
-        News::Known { in_use: true } => "installed already".to_owned(),
-        News::Known { in_use: false } => "in use again".to_owned(),
+        News::Known { was_in_use: true } => "installed already".to_owned(),
+        News::Known { was_in_use: false } => "in use again".to_owned(),
     };
     let mut out = format!("pack `{}` {} is {what}\n", added.id, added.version);
     if added.was_router {

@@ -12,7 +12,7 @@ use crate::cli::progress::Bytes;
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// An installed pack; all of them when none is given
+    /// A version, or an id for all of its versions; all packs when none is given
     #[arg(value_name = "ID[@VERSION]")]
     pack: Option<String>,
     #[command(flatten)]

@@ -137,9 +137,13 @@ fn where_nobody_can_be_asked_flags_must_say_it() {
     ] {
         let ran = pack(dir.path(), &[&["add"], words].concat());
         assert_eq!((ran.code, &*ran.out), (Some(1), ""), "{words:?}");
+        let needs = match hint.starts_with("it has hooks") {
+            true => "its hooks need",
+            false => "adding it needs",
+        };
         let error = format!(
-            "error: pack `{who}` 1.0.0: adding it needs a yes, and there is no terminal to ask \
-             at\nhint: {hint}\n"
+            "error: pack `{who}` 1.0.0: {needs} a yes, and there is no terminal to ask at\n\
+             hint: {hint}\n"
         );
         assert!(ran.err.ends_with(&error), "{words:?}: {}", ran.err);
         assert!(store(dir.path()).is_empty(), "{words:?}");

@@ -54,13 +54,13 @@ fn packs_by_somebody_else_than_before() {
     put(dir.path(), "stripped.wasm", &quiet("1.1.0"));
     let (expected, found) = (ours.publisher(), theirs.publisher());
     let other = format!(
-        "error: pack `quiet` 1.1.0: it is signed by `{found}`, expected `{expected}`, who signed \
-         the `quiet` that was added first\n\
+        "error: pack `quiet` 1.1.0: it is signed by `{found}`, expected `{expected}`, whom \
+         the id `quiet` belongs to\n\
          hint: if its publisher has told you of a new key, `--replace-key` accepts it\n"
     );
     let stripped = format!(
-        "error: pack `quiet` 1.1.0: it is not signed, expected a signature by `{expected}`, who \
-         signed the `quiet` that was added first\n\
+        "error: pack `quiet` 1.1.0: it is not signed, expected a signature by `{expected}`, \
+         whom the id `quiet` belongs to\n\
          hint: its signature may have been taken off; `--replace-key` accepts it all the same\n"
     );
     refused(dir.path(), &["theirs.wasm", "--yes"], &other);
