@@ -4,6 +4,8 @@
 //! milliseconds, one after the other, and compared pair by pair; what is reported is the median
 //! of the pairs' ratios with a 95 % interval by resampling them.
 
+#![allow(dead_code, reason = "each bench uses what it needs")]
+
 use std::time::{Duration, Instant};
 
 /// How long a slice takes, about.
@@ -28,17 +30,22 @@ pub struct Compared {
 /// Times `a` and `b` in `pairs` pairs of slices.
 pub fn compare(pairs: usize, mut a: impl FnMut(), mut b: impl FnMut()) -> Compared {
     let (calls_a, calls_b) = (calls_in_a_slice(&mut a), calls_in_a_slice(&mut b));
+    alternate(pairs, || slice(&mut a, calls_a), || slice(&mut b, calls_b))
+}
+
+/// Does `a` and `b` in turn, once for each of `pairs`; each says how many seconds it took.
+pub fn alternate(pairs: usize, mut a: impl FnMut() -> f64, mut b: impl FnMut() -> f64) -> Compared {
     let (mut times_a, mut times_b, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     for pair in 0..pairs {
         // Who goes first changes, so that neither always finds the caches of the other.
         let (ta, tb) = match pair % 2 {
             0 => {
-                let ta = slice(&mut a, calls_a);
-                (ta, slice(&mut b, calls_b))
+                let ta = a();
+                (ta, b())
             }
             _ => {
-                let tb = slice(&mut b, calls_b);
-                (slice(&mut a, calls_a), tb)
+                let tb = b();
+                (a(), tb)
             }
         };
         times_a.push(ta);

@@ -8,7 +8,9 @@ use std::path::PathBuf;
 pub use modularbase_format::Hint;
 
 use crate::pack::{BuildError, PackError};
+use crate::packs::PacksError;
 use crate::roles::Failure;
+use crate::store::StoreError;
 use crate::tensor::TensorError;
 
 /// What can go wrong.
@@ -27,6 +29,12 @@ pub enum Error {
     /// A plan was not loaded or not run.
     #[error(transparent)]
     Device(#[from] TensorError),
+    /// The store cannot be read, or was not changed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A pack was not added, found or removed.
+    #[error(transparent)]
+    Packs(#[from] PacksError),
     /// The system refused.
     #[error("{}: {source}", .path.display())]
     Io {
@@ -46,6 +54,8 @@ impl Error {
         match self {
             Self::Pack(error) => error.hint(),
             Self::Build(error) => error.hint(),
+            Self::Store(error) => error.hint(),
+            Self::Packs(error) => error.hint(),
             Self::Role(_) | Self::Device(_) | Self::Io { .. } => None,
         }
     }

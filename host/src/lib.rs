@@ -12,8 +12,11 @@
 //! | to | use |
 //! |---|---|
 //! | build a pack from its crate | [`Build`] |
+//! | make a pack of weights alone, with code that the host brings | [`Wrap`], [`Builtin`] |
+//! | make a key to sign packs with | [`KeyFile`] |
 //! | see whether a pack does what every pack must | [`Check`] |
 //! | look at a pack without running it | [`inspect()`] |
+//! | add, list, verify and remove packs | [`Packs`] |
 //! | open a pack and load its expert | [`pack::Pack`], [`pack::Sandbox`] |
 //! | run its expert over rows | [`roles::Expert`], [`tensor::Step`], [`tensor::Tensor`] |
 //! | give bytes out | [`tensor::Ledger`], [`tensor::Device`] |
@@ -44,14 +47,17 @@
 
 mod error;
 pub mod pack;
+pub mod packs;
 pub mod plan;
 pub mod roles;
+pub mod store;
 pub mod tensor;
 
 pub use error::{Error, Hint, Result};
 pub use modularbase_format::WeightType;
 pub use pack::{
-    Build, BuildError, BuildTimes, Built, CONTRACT, Check, Code, Inspection, Line, Measured,
-    Outcome, Report, Sandbox, Stage, TARGET, Times, Toolchain, inspect,
+    Build, BuildError, BuildTimes, Built, Builtin, CONTRACT, Check, Code, Inspection, KeyFile,
+    Line, Measured, Outcome, Report, Sandbox, Stage, TARGET, Times, Toolchain, Wrap, inspect,
 };
+pub use packs::Packs;
 pub use tensor::Device;

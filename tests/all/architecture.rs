@@ -11,6 +11,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("tensor", &["plan"]),
     ("roles", &["plan", "tensor"]),
     ("pack", &["roles", "plan", "tensor"]),
+    ("store", &[]),
+    // What is installed: files from the one, code from the other.
+    ("packs", &["store", "pack", "roles", "plan", "tensor"]),
 ];
 
 /// Crates that only one module may name.
@@ -20,7 +23,10 @@ const DOORS: &[(&str, &[&str])] = &[
         &["candle_core", "candle_nn", "cudarc", "rayon", "libloading"],
     ),
     ("pack", &["wasmtime", "wasmparser", "wit_component"]),
-    ("cli", &["clap", "indicatif", "tracing_subscriber"]),
+    (
+        "cli",
+        &["clap", "indicatif", "tracing_subscriber", "unicode_width"],
+    ),
 ];
 
 /// What stands at the top besides dot-places and what building leaves behind.

@@ -1,7 +1,13 @@
 //! `mbhost` as people use it: whole commands, what they print and how they end.
 
+/// Keys, and packs that are signed with them.
+mod keys;
+/// Packs that are added, listed, shown, verified and removed.
+mod packs;
 /// Where a pack's weights come from, and what a build may replace.
 mod weights;
+/// Packs of weights alone, with code that the host brings.
+mod wrap;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -24,6 +30,19 @@ fn mbhost(folder: &Path, arguments: &[&str]) -> Run {
 
 /// Runs `mbhost` with these variables.
 fn mbhost_with(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Run {
+    let mut command = command(folder, arguments);
+    let ran = command.envs(variables.iter().copied()).output();
+    let ran = ran.expect("mbhost starts");
+    let text = |bytes| String::from_utf8(bytes).expect("it prints UTF-8");
+    Run {
+        code: ran.status.code(),
+        out: text(ran.stdout),
+        err: text(ran.stderr),
+    }
+}
+
+/// `mbhost` in a folder, with a home in it: nothing that its user has set or installed counts.
+fn command(folder: &Path, arguments: &[&str]) -> Command {
     let program = Path::new(env!("CARGO_BIN_EXE_mbhost"));
     let target = program.ancestors().nth(2).expect("target/release/mbhost");
     let mut command = Command::new(program);
@@ -32,19 +51,12 @@ fn mbhost_with(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) ->
             command.env_remove(name);
         }
     }
-    let ran = command
+    command
         .args(arguments)
         .current_dir(folder)
         .env("CARGO_TARGET_DIR", target.join("authors"))
-        .envs(variables.iter().copied())
-        .output()
-        .expect("mbhost starts");
-    let text = |bytes| String::from_utf8(bytes).expect("it prints UTF-8");
-    Run {
-        code: ran.status.code(),
-        out: text(ran.stdout),
-        err: text(ran.stderr),
-    }
+        .env("MBHOST_HOME", folder.join("home"));
+    command
 }
 
 impl Run {
@@ -276,6 +288,29 @@ fn flags_for_the_machines_compiler_do_not_reach_the_packs() {
     mbhost_with(dir.path(), &["pack", "build", "flagged"], &flags).good();
 }
 
+/// In either form that cargo knows, for the builder has flags of its own to put beside them.
+#[test]
+fn flags_that_an_author_sets_below_the_target_reach_the_pack() {
+    let dir = folder();
+    let home = fresh(dir.path(), "Beside");
+    let code = std::fs::read_to_string(home.join("src/lib.rs")).expect("code");
+    let wanted = "#[cfg(not(mine))]\ncompile_error!(\"the flag is not set\");\n";
+    write(home.join("src/lib.rs"), &format!("{code}\n{wanted}"));
+    let without = mbhost(&home, &["pack", "build"]);
+    assert!(
+        without.err.contains("the flag is not set"),
+        "{}",
+        without.err
+    );
+    for flags in ["\"--cfg mine\"", "[\"--cfg\", \"mine\"]"] {
+        write(
+            home.join(".cargo/config.toml"),
+            &format!("[target.wasm32-unknown-unknown]\nrustflags = {flags}\n"),
+        );
+        mbhost(&home, &["pack", "build"]).good();
+    }
+}
+
 #[test]
 fn a_pack_that_misbehaves_is_told_so_and_the_exit_code_says_it() {
     let dir = folder();
@@ -345,8 +380,12 @@ fn folders_that_are_no_packs_crate_are_told_what_they_lack() {
     write(manifest, &format!("publisher = \"ed25519:{key}\"\n{text}"));
     build("x").refused(
         1,
-        "error: x/pack.toml: names a `publisher`, whose key signs packs; a build signs nothing\n\
-         hint: leave `publisher` out while the pack is not signed\n",
+        &format!(
+            "error: x/pack.toml: names the publisher `ed25519:{key}`, and there is no key to sign \
+             with\n\
+             hint: `--sign KEY` signs a pack that is made with that publisher's private key, and a \
+             pack.toml without `publisher` gets it from there\n"
+        ),
     );
     let out = |path: &str| mbhost(dir.path(), &["pack", "build", "fresh", "--out", path]);
     out("gone/x.wasm").refused(

@@ -6,6 +6,8 @@
 //! | [`manifest`] | `pack.toml`, what a pack says of itself | [`Manifest::parse`] |
 //! | [`safetensors`] | weights from elsewhere | [`Safetensors::parse`] |
 //! | [`pack`] | `pack.wasm`, a component with weights and manifest | [`PackFile::open`], [`PackWriter`] |
+//! | [`key`] | a publisher's private key | [`PrivateKey::from_pem`] |
+//! | [`oci`] | index and manifests of an OCI image layout | [`oci::Index::parse`], [`oci::Image::parse`] |
 //!
 //! Third parties read and check packs with this crate alone, and fuzzers aim at it. It does not
 //! compile or run components, does not compute with weights, and keeps no store: it knows neither
@@ -36,7 +38,9 @@
 )]
 
 pub mod gguf;
+pub mod key;
 pub mod manifest;
+pub mod oci;
 pub mod pack;
 pub mod safetensors;
 
@@ -48,8 +52,10 @@ mod quote;
 pub use digest::{Digest, DigestError};
 pub use gguf::{Gguf, GgufError, GgufWriteError, GgufWriter, TensorInfo, WeightType};
 pub use hint::Hint;
+pub use key::{KeyError, PrivateKey};
 pub use manifest::{Manifest, ManifestError, Role};
 pub use mapping::Mapping;
+pub use oci::OciError;
 pub use pack::{PackFile, PackFileError, PackWriter, Tensor};
 pub use safetensors::{Safetensors, SafetensorsError};
 
@@ -62,5 +68,7 @@ mod tests {
         assert!(size_of::<GgufError>() <= 96);
         assert!(size_of::<ManifestError>() <= 96);
         assert!(size_of::<PackFileError>() <= 104);
+        assert!(size_of::<KeyError>() <= 96);
+        assert!(size_of::<OciError>() <= 96);
     }
 }

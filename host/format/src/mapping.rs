@@ -29,18 +29,19 @@ impl Mapping {
         Self::of_file(&File::open(path)?)
     }
 
-    /// Maps an open file.
+    /// Maps an open file. Nobody may write to it, or cut it, while the map is there.
     ///
     /// # Errors
     ///
     /// When the file cannot be mapped.
-    pub(crate) fn of_file(file: &File) -> io::Result<Self> {
+    pub fn of_file(file: &File) -> io::Result<Self> {
         // SAFETY: the map is private and read-only, and nothing of ours writes to a file that may
-        // be mapped: the store's blobs are 0444 and replaced by renaming, never in place, and
-        // files from elsewhere are copied into the store before they are used. A stranger with
-        // the same rights who rewrites a file under us is outside this promise, as for every
-        // mapped file: all that we do about it is to hold each range against the length of the
-        // map, so that no access leaves it.
+        // be mapped: the store's blobs are 0444, and both they and the packs that are built are
+        // replaced by renaming, never in place. What is installed was copied into the store first;
+        // inspecting, testing and building map the user's own files, which the caller promises
+        // to leave alone meanwhile. Whoever rewrites or cuts a file under us all the same is
+        // outside this promise, as for every mapped file: all that we do about it is to hold each
+        // range against the length of the map, so that no access leaves it.
         unsafe { Mmap::map(file) }.map(Self)
     }
 

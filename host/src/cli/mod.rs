@@ -6,9 +6,14 @@
 //! the arguments are not understood.
 
 mod doctor;
+mod home;
 mod output;
 mod pack;
+mod page;
 mod progress;
+mod prompt;
+mod router;
+mod table;
 
 pub use output::plain;
 
@@ -36,13 +41,18 @@ pub struct Cli {
         value_parser = filter
     )]
     log: String,
+    #[command(flatten)]
+    home: home::Home,
 }
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Make, build, test and look at packs
+    /// Make, build and test packs; add them and take them away
     #[command(subcommand, arg_required_else_help = true)]
     Pack(pack::Verb),
+    /// Choose who chooses packs for a turn
+    #[command(subcommand, arg_required_else_help = true)]
+    Router(router::Verb),
     /// Say what this machine has for the job, and what to do about what it lacks
     Doctor(doctor::Arguments),
 }
@@ -69,8 +79,9 @@ impl Cli {
             .without_time()
             .init();
         match self.verb {
-            Verb::Pack(verb) => verb.run(),
-            Verb::Doctor(arguments) => doctor::run(&arguments),
+            Verb::Pack(verb) => verb.run(&self.home),
+            Verb::Router(verb) => verb.run(&self.home),
+            Verb::Doctor(arguments) => doctor::run(&arguments, &self.home),
         }
     }
 }

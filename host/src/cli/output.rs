@@ -39,6 +39,12 @@ pub fn print(text: &str) -> Result<(), Failed> {
     }
 }
 
+/// Text for people, beside the data, that is fit for a terminal already.
+pub fn tell(text: &str) {
+    // When standard error is gone there is nobody to tell.
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}
+
 /// Something for people, beside the data.
 pub fn note(text: &str) {
     // When standard error is gone there is nobody to tell.
@@ -138,6 +144,31 @@ pub fn time(time: Duration) -> String {
     }
 }
 
+/// How long ago something was, for people; both in seconds since 1970.
+pub fn ago(then: u64, now: u64) -> String {
+    let units = [
+        (365 * 86_400, "year"),
+        (30 * 86_400, "month"),
+        (86_400, "day"),
+        (3600, "hour"),
+        (60, "minute"),
+    ];
+    // A clock that was set back makes the past the future.
+    let seconds = now.saturating_sub(then);
+    let unit = units.into_iter().find(|(length, _)| seconds >= *length);
+    match unit.map(|(length, name)| (seconds / length, name)) {
+        None => "just now".to_owned(),
+        Some((1, name)) => format!("1 {name} ago"),
+        Some((count, name)) => format!("{count} {name}s ago"),
+    }
+}
+
+/// The time, in seconds since 1970.
+pub fn now() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |it| it.as_secs())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -165,6 +196,11 @@ mod tests {
         assert_eq!(bytes(5 << 40), "5120.0 GiB");
         assert_eq!(number(0), "0");
         assert_eq!(number(1_234_567), "1,234,567");
+        assert_eq!(ago(100, 159), "just now");
+        assert_eq!(ago(100, 160), "1 minute ago");
+        assert_eq!(ago(0, 7200), "2 hours ago");
+        assert_eq!(ago(0, 400 * 86_400), "1 year ago");
+        assert_eq!(ago(500, 100), "just now");
         assert_eq!(time(Duration::from_micros(41)), "41 µs");
         assert_eq!(time(Duration::from_micros(4100)), "4.1 ms");
         assert_eq!(time(Duration::from_millis(412)), "412 ms");

@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use modularbase_format::PackFile;
 use serde::Serialize;
 
+use super::PackError;
 use super::limits::Limits;
 use super::measured::Measured;
-use super::preflight::{self, Face};
-use super::{Objection, PackError};
+use super::preflight::{Face, Judged, Objection};
 
 /// What a pack file says of itself and holds.
 #[derive(Clone, Debug, Serialize)]
@@ -132,53 +132,56 @@ pub struct TensorEntry {
 /// When the file is not a sound pack file. A pack that this host would refuse is no error.
 pub fn inspect(path: &Path) -> Result<Inspection, PackError> {
     let file = PackFile::open(path)?;
-    let manifest = file.manifest();
-    let limits = Limits::default().code;
-    let judged = preflight::component(&file, &limits).and_then(|code| Face::read(&code, &limits));
-    let refused = match &judged {
-        Ok(face) => face.check(manifest).err(),
-        Err(objection) => Some(objection.clone()),
-    };
-    let texts = |map: &BTreeMap<String, semver::VersionReq>| {
-        let entry = |(id, range): (&String, &semver::VersionReq)| (id.clone(), range.to_string());
-        map.iter().map(entry).collect()
-    };
-    let model = manifest.model.keys();
-    Ok(Inspection {
-        path: path.to_owned(),
-        bytes: file.map().len(),
-        digest: file.digest().to_string(),
-        code_digest: file.code_digest().to_string(),
-        id: manifest.id.clone(),
-        name: manifest.name.clone(),
-        version: manifest.version.to_string(),
-        description: manifest.description.clone(),
-        license: manifest.license.clone(),
-        authors: manifest.authors.clone(),
-        roles: manifest.roles.iter().map(ToString::to_string).collect(),
-        contract: manifest.contract.to_string(),
-        domain: manifest.domain.clone(),
-        signed_by: file.signed_by().map(ToString::to_string),
-        trained: manifest.trained,
-        variants: manifest.variants.clone(),
-        fallback: manifest.fallback.clone(),
-        conflicts: manifest.conflicts.clone(),
-        dependencies: texts(&manifest.dependencies),
-        base: Base {
-            width: manifest.base.width,
-            tokenizer: manifest.base.tokenizer.map(|it| it.to_string()),
-            accepts: texts(&manifest.base.accepts),
-        },
-        keywords: manifest.route.keywords.clone(),
-        model: model
-            .filter_map(|key| Some((key.clone(), manifest.config(key)?)))
-            .collect(),
-        memory: manifest.limits.memory,
-        code: judged.ok().map(Code::from),
-        objection: refused.map(|Objection { reason, .. }| reason),
-        weights: WeightTotals::of(&file),
-        measured: Measured::read(&file),
-    })
+    let judged = Judged::of(&file, &Limits::default());
+    Ok(Inspection::of(&file, judged.as_ref().map(|it| &it.face)))
+}
+
+impl Inspection {
+    /// What an open pack file says and holds, and what a host thinks of its code.
+    pub(crate) fn of(file: &PackFile, judged: Result<&Face, &Objection>) -> Self {
+        let manifest = file.manifest();
+        let texts = |map: &BTreeMap<String, semver::VersionReq>| {
+            let entry =
+                |(id, range): (&String, &semver::VersionReq)| (id.clone(), range.to_string());
+            map.iter().map(entry).collect()
+        };
+        let model = manifest.model.keys();
+        Self {
+            path: file.path().to_owned(),
+            bytes: file.map().len(),
+            digest: file.digest().to_string(),
+            code_digest: file.code_digest().to_string(),
+            id: manifest.id.clone(),
+            name: manifest.name.clone(),
+            version: manifest.version.to_string(),
+            description: manifest.description.clone(),
+            license: manifest.license.clone(),
+            authors: manifest.authors.clone(),
+            roles: manifest.roles.iter().map(ToString::to_string).collect(),
+            contract: manifest.contract.to_string(),
+            domain: manifest.domain.clone(),
+            signed_by: file.signed_by().map(ToString::to_string),
+            trained: manifest.trained,
+            variants: manifest.variants.clone(),
+            fallback: manifest.fallback.clone(),
+            conflicts: manifest.conflicts.clone(),
+            dependencies: texts(&manifest.dependencies),
+            base: Base {
+                width: manifest.base.width,
+                tokenizer: manifest.base.tokenizer.map(|it| it.to_string()),
+                accepts: texts(&manifest.base.accepts),
+            },
+            keywords: manifest.route.keywords.clone(),
+            model: model
+                .filter_map(|key| Some((key.clone(), manifest.config(key)?)))
+                .collect(),
+            memory: manifest.limits.memory,
+            code: judged.ok().cloned().map(Code::from),
+            objection: judged.err().map(ToString::to_string),
+            weights: WeightTotals::of(file),
+            measured: Measured::read(file),
+        }
+    }
 }
 
 impl From<Face> for Code {

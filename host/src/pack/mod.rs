@@ -9,6 +9,8 @@
 
 mod bindings;
 mod build;
+mod builtin;
+mod cache;
 mod check;
 mod conversation;
 mod effort;
@@ -24,7 +26,11 @@ mod router;
 mod sandbox;
 mod state;
 
-pub use build::{Build, BuildError, BuildTimes, Built, PACK_FILE, Stage, TARGET, Toolchain};
+pub use build::{
+    Build, BuildError, BuildTimes, Built, KeyFile, PACK_FILE, Stage, TARGET, Toolchain, Wrap,
+};
+pub use builtin::Builtin;
+pub use cache::{CodeCache, Freed};
 pub use check::{Check, Line, Outcome, Report, Times};
 pub use conversation::Conversation;
 pub use expert::GuestExpert;
@@ -45,6 +51,7 @@ use wasmtime::component::InstancePre;
 
 use bindings::exports::modularbase::pack as exported;
 use guest::Guest;
+use measured::variants;
 use preflight::Judged;
 use state::{Building, Loader, State};
 
@@ -95,6 +102,14 @@ pub enum PackError {
 }
 
 impl PackError {
+    /// This host refuses a file's code.
+    pub(crate) fn objection(file: &PackFile, objection: Objection) -> Self {
+        Self::Preflight {
+            who: who(file).to_string(),
+            objection,
+        }
+    }
+
     /// What to try next, where there is something.
     pub fn hint(&self) -> Option<Hint> {
         match self {
@@ -119,11 +134,8 @@ impl Pack {
     /// # Errors
     /// When preflight objects, when the code does not compile.
     pub fn from_file(file: PackFile, sandbox: &Sandbox) -> Result<Self, PackError> {
-        let judged =
-            Judged::of(&file, sandbox.limits()).map_err(|objection| PackError::Preflight {
-                who: who(&file).to_string(),
-                objection,
-            })?;
+        let judged = Judged::of(&file, sandbox.limits());
+        let judged = judged.map_err(|objection| PackError::objection(&file, objection))?;
         Self::compile(file, judged, sandbox)
     }
 
@@ -259,6 +271,14 @@ impl Pack {
     /// When the pack refuses or breaches.
     pub fn describe(&self, variant: Option<&str>) -> Result<Vec<Description>, Failure> {
         self.describe_over(variant, &self.catalog())
+    }
+
+    /// Has it describe its networks in each of its variants: whether it loads.
+    ///
+    /// # Errors
+    /// When the pack refuses or breaches.
+    pub fn describe_all(&self) -> Result<(), Failure> {
+        variants(self.manifest()).try_for_each(|variant| self.describe(variant).map(drop))
     }
 
     /// Like [`describe`](Self::describe), over weights that are not in its file yet.

@@ -3,11 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use modularbase_format::PackFile;
 use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
 use wasmtime::{Config, Engine};
 
+use modularbase_format::Digest;
+
 use super::bindings::modularbase::pack;
+use super::cache::{self, CodeCache};
 use super::limits::Limits;
+use super::preflight::{Face, Judged, Objection};
 use super::state::State;
 
 /// How often a running guest's time is looked at.
@@ -17,6 +22,14 @@ const TICK: Duration = Duration::from_millis(5);
 #[derive(Clone)]
 pub struct Sandbox {
     shared: Arc<Shared>,
+    kept: Option<Kept>,
+}
+
+/// Where compiled code is kept, and the digest of the engine's settings that it is kept under.
+#[derive(Clone)]
+struct Kept {
+    cache: CodeCache,
+    settings: Digest,
 }
 
 struct Shared {
@@ -31,18 +44,7 @@ impl Sandbox {
     /// # Panics
     /// When the machine cannot run wasmtime or start a thread.
     pub fn new(limits: Limits) -> Self {
-        let mut config = Config::new();
-        config
-            .consume_fuel(true)
-            .epoch_interruption(true)
-            .concurrency_support(false)
-            .wasm_component_model(true)
-            .wasm_memory64(false)
-            .wasm_multi_memory(false)
-            .wasm_tail_call(false)
-            .wasm_relaxed_simd(false)
-            .max_wasm_stack(512 << 10);
-        let engine = Engine::new(&config).expect("the engine's settings fit this machine");
+        let engine = engine();
         let mut linker = Linker::new(&engine);
         link(&mut linker).expect("each interface is linked once");
         let weak = engine.weak();
@@ -64,7 +66,15 @@ impl Sandbox {
                 linker,
                 limits,
             }),
+            kept: None,
         }
+    }
+
+    /// Keeps what it compiles, and takes what was kept.
+    pub fn code_cache(self, cache: CodeCache) -> Self {
+        let settings = cache::settings(&self.shared.engine);
+        let kept = Some(Kept { cache, settings });
+        Self { kept, ..self }
     }
 
     /// Whether packs can become machine code here, and if not, why.
@@ -86,13 +96,26 @@ impl Sandbox {
         &self.shared.limits
     }
 
+    /// Judges a pack's code, and what its manifest says of it, without compiling it.
+    ///
+    /// # Errors
+    /// When this host would refuse it.
+    pub fn judge(&self, file: &PackFile) -> Result<Face, Objection> {
+        Judged::of(file, self.limits()).map(|it| it.face)
+    }
+
     pub(super) fn engine(&self) -> &Engine {
         &self.shared.engine
     }
 
-    /// Compiles a component that `preflight` let pass, and links it.
+    /// Compiles a component that `preflight` let pass, or takes what was compiled of it before,
+    /// and links it.
     pub(super) fn compile(&self, component: &[u8]) -> wasmtime::Result<InstancePre<State>> {
-        let component = Component::new(&self.shared.engine, component)?;
+        let engine = &self.shared.engine;
+        let component = match &self.kept {
+            Some(Kept { cache, settings }) => cache.component(engine, *settings, component)?,
+            None => Component::new(engine, component)?,
+        };
         self.shared.linker.instantiate_pre(&component)
     }
 }
@@ -101,6 +124,25 @@ impl Default for Sandbox {
     fn default() -> Self {
         Self::new(Limits::default())
     }
+}
+
+/// The engine of every sandbox: the same settings everywhere, so that code can be kept.
+///
+/// # Panics
+/// When the machine cannot run wasmtime.
+pub(super) fn engine() -> Engine {
+    let mut config = Config::new();
+    config
+        .consume_fuel(true)
+        .epoch_interruption(true)
+        .concurrency_support(false)
+        .wasm_component_model(true)
+        .wasm_memory64(false)
+        .wasm_multi_memory(false)
+        .wasm_tail_call(false)
+        .wasm_relaxed_simd(false)
+        .max_wasm_stack(512 << 10);
+    Engine::new(&config).expect("the engine's settings fit this machine")
 }
 
 fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {

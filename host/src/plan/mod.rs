@@ -152,6 +152,14 @@ impl Plan {
         &self.nodes
     }
 
+    /// The names of weights that decide what is computed: which experts a row goes to.
+    pub fn deciding(&self) -> impl Iterator<Item = &str> {
+        self.nodes.iter().filter_map(|node| match node.op {
+            Op::Moe { router, .. } => Some(self.weights[router.0].name.as_str()),
+            _ => None,
+        })
+    }
+
     /// Its weights.
     pub fn weights(&self) -> &[Weight] {
         &self.weights

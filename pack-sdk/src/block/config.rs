@@ -9,6 +9,9 @@ use std::str::FromStr;
 use crate::config::{Lookup, read, require};
 use crate::{Attention, Error, Network, Result, Rope, RopeScaling};
 
+/// Experts that a row goes through when nothing is said.
+const ACTIVE: u32 = 2;
+
 /// What shape [`Block`](crate::Block)s have.
 ///
 /// | key in `[model]` | default | |
@@ -18,7 +21,9 @@ use crate::{Attention, Error, Network, Result, Rope, RopeScaling};
 /// | `heads` | required | query heads |
 /// | `kv-heads` | `heads` | heads of keys and values |
 /// | `head-size` | `width / heads` | numbers in a head |
-/// | `feed-forward` | required | inner width of the feed-forward |
+/// | `feed-forward` | required | inner width of the feed-forward, or of each expert in it |
+/// | `experts` | none | the feed-forward is a mixture of so many experts |
+/// | `active` | `2` | experts that a row goes through |
 /// | `norm-eps` | `1e-5` | in every norm |
 /// | `rope` | `halves` | `none`, `halves` or `pairs` |
 /// | `rope-base` | `10000` | base of the frequencies |
@@ -62,8 +67,12 @@ pub struct BlockConfig {
     pub kv_heads: u32,
     /// Numbers in a head.
     pub head_size: u32,
-    /// Inner width of the feed-forward.
+    /// Inner width of the feed-forward, or of each expert in it.
     pub feed_forward: u32,
+    /// How many experts the feed-forward is a mixture of; a plain one without.
+    pub experts: Option<u32>,
+    /// How many experts of a mixture a row goes through.
+    pub active: u32,
     /// In every norm.
     pub norm_eps: f32,
     /// How queries and keys are turned by their position.
@@ -147,6 +156,7 @@ impl BlockConfig {
                  say an even `rope-dim`, or `rope = \"none\"`"
             )));
         }
+        let (experts, active) = mixture(lookup)?;
         let adapters = or(lookup, "adapters", width != base_width)?;
         if width != base_width && !adapters {
             return Err(Error::Other(format!(
@@ -162,6 +172,8 @@ impl BlockConfig {
             kv_heads,
             head_size,
             feed_forward: positive(lookup, "feed-forward", None)?,
+            experts,
+            active,
             norm_eps: or(lookup, "norm-eps", 1e-5)?,
             rope,
             rope_base: or(lookup, "rope-base", 10_000.0)?,
@@ -200,6 +212,26 @@ impl BlockConfig {
             None => how,
         }
     }
+}
+
+/// How many experts, and how many of them a row goes through.
+fn mixture(lookup: Lookup<'_>) -> Result<(Option<u32>, u32)> {
+    if lookup("experts").is_none() {
+        if lookup("active").is_some() {
+            return Err(Error::other(
+                "configuration `active` is there and `experts` is not: say how many there are",
+            ));
+        }
+        return Ok((None, ACTIVE));
+    }
+    let experts = positive(lookup, "experts", None)?;
+    let active = positive(lookup, "active", Some(ACTIVE.min(experts)))?;
+    if active > experts {
+        return Err(Error::Other(format!(
+            "configuration `active` is {active}, expected at most `experts`, which is {experts}"
+        )));
+    }
+    Ok((Some(experts), active))
 }
 
 fn rope_scaling(lookup: Lookup<'_>) -> Result<RopeScaling> {
@@ -330,6 +362,38 @@ mod tests {
         refused(
             &[("rope-scaling", "yarn")],
             "configuration `rope-factor` is missing",
+        );
+    }
+
+    #[test]
+    fn a_mixture_goes_through_two_experts_or_as_many_as_are_said() {
+        let mixture = |with: &[(&str, &str)]| {
+            let config = read(with).expect("it fits");
+            (config.experts, config.active)
+        };
+        assert_eq!(mixture(&[]).0, None);
+        assert_eq!(mixture(&[("experts", "8")]), (Some(8), 2));
+        assert_eq!(mixture(&[("experts", "8"), ("active", "8")]), (Some(8), 8));
+        assert_eq!(mixture(&[("experts", "1")]), (Some(1), 1));
+    }
+
+    #[test]
+    fn a_mixture_that_cannot_be_is_refused_by_key() {
+        refused(
+            &[("experts", "0")],
+            "configuration `experts` is 0, expected at least 1",
+        );
+        refused(
+            &[("experts", "8"), ("active", "0")],
+            "configuration `active` is 0, expected at least 1",
+        );
+        refused(
+            &[("experts", "8"), ("active", "9")],
+            "configuration `active` is 9, expected at most `experts`, which is 8",
+        );
+        refused(
+            &[("active", "2")],
+            "configuration `active` is there and `experts` is not: say how many there are",
         );
     }
 

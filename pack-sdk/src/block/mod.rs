@@ -8,21 +8,25 @@
 
 mod adapters;
 mod config;
+mod feed_forward;
 mod stack;
 
 pub use adapters::Adapters;
 pub use config::BlockConfig;
 pub use stack::Blocks;
 
+use feed_forward::FeedForward;
+
 use crate::{Init, Result, Value, Weight, Weights};
 
 /// One pre-norm residual transformer block: grouped-query attention, then a SwiGLU
-/// feed-forward, each with its own norm and added to the residual stream.
+/// feed-forward or a mixture of them, each with its own norm and added to the residual stream.
 ///
 /// Weights, below the name it is declared at: `attn_norm`, `attn_q`, `attn_k`, `attn_v`,
 /// `attn_output`, `ffn_norm`, `ffn_gate`, `ffn_up`, `ffn_down`, each with `.weight`; `attn_q`,
 /// `attn_k`, `attn_v` also with `.bias` under `qkv-bias`; `attn_q_norm` and `attn_k_norm` under
-/// `qk-norm`.
+/// `qk-norm`. Under `experts`, `ffn_gate_inp`, which chooses among them, and `ffn_gate_exps`,
+/// `ffn_up_exps` and `ffn_down_exps` stand where `ffn_gate`, `ffn_up` and `ffn_down` stood.
 ///
 /// A fresh block is the identity. Under `adapters` it is not, for then the way out is.
 ///
@@ -46,9 +50,7 @@ pub struct Block {
     qk_norms: Option<(Weight, Weight)>,
     attn_output: Weight,
     ffn_norm: Weight,
-    ffn_gate: Weight,
-    ffn_up: Weight,
-    ffn_down: Weight,
+    ffn: FeedForward,
 }
 
 impl Block {
@@ -71,20 +73,9 @@ impl Block {
             config.heads * config.head_size,
             config.kv_heads * config.head_size,
         );
-        let inner = config.feed_forward;
         let head = [config.head_size];
 
         let norm = |name: &str, shape: &[u32]| weights.get(name, shape, Init::Ones);
-        let linear = |name: &str, shape: [u32; 2]| {
-            let [_, inputs] = shape;
-            weights.get(name, &shape, Init::fan_in(inputs))
-        };
-        // What a branch ends in: zeros make a fresh block the identity. With adapters it is
-        // `Out` that starts at zero, and the blocks inside must not, or nothing could learn.
-        let last = |name: &str, shape: [u32; 2]| match config.adapters {
-            true => linear(name, shape),
-            false => weights.get(name, &shape, Init::Zeros),
-        };
         let projection = |name: &str, out: u32| Projection::declare(weights, name, out, config);
 
         Ok(Self {
@@ -100,11 +91,9 @@ impl Block {
                 )),
                 false => None,
             },
-            attn_output: last("attn_output.weight", [width, q])?,
+            attn_output: weights.get("attn_output.weight", &[width, q], last(config, q))?,
             ffn_norm: norm("ffn_norm.weight", &[width])?,
-            ffn_gate: linear("ffn_gate.weight", [inner, width])?,
-            ffn_up: linear("ffn_up.weight", [inner, width])?,
-            ffn_down: last("ffn_down.weight", [width, inner])?,
+            ffn: FeedForward::declare(weights, config)?,
         })
     }
 
@@ -143,10 +132,16 @@ impl Block {
 
     fn feed_forward<'n>(&self, x: &Value<'n>) -> Result<Value<'n>> {
         let h = x.rms_norm(&self.ffn_norm, self.config.norm_eps)?;
-        let up = h.linear(&self.ffn_up)?;
-        h.linear(&self.ffn_gate)?
-            .swiglu(&up)?
-            .linear(&self.ffn_down)
+        self.ffn.apply(&h)
+    }
+}
+
+/// What a branch ends in: zeros make a fresh block the identity. With adapters it is `Out` that
+/// starts at zero, and the blocks inside must not, or nothing could learn.
+fn last(config: &BlockConfig, inputs: u32) -> Init {
+    match config.adapters {
+        true => Init::fan_in(inputs),
+        false => Init::Zeros,
     }
 }
 

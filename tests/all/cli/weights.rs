@@ -2,9 +2,40 @@ use modularbase_format::PackFile;
 
 use super::{edit, folder, fresh, mbhost, mbhost_with, names, write};
 
-const TRAINED: &str = "error: d.wasm: holds trained weights, which made-up ones would replace\n\
+pub(super) const TRAINED: &str = "error: d.wasm: holds trained weights, which made-up ones would replace\n\
      hint: to keep them, give the file as `--weights` and choose another `--out`; or remove the \
      file\n";
+
+#[test]
+fn what_decides_where_rows_go_keeps_its_numbers() {
+    let dir = folder();
+    let moe = crate::support::repository("packs/moe");
+    let moe = moe.to_str().expect("a path");
+    mbhost(
+        dir.path(),
+        &[
+            "pack",
+            "build",
+            moe,
+            "--out",
+            "q.wasm",
+            "--quantize",
+            "q8_0",
+        ],
+    )
+    .good();
+    let shown = mbhost(dir.path(), &["pack", "inspect", "q.wasm", "--json"]).json();
+    let kinds = |part: &str| -> Vec<&str> {
+        let tensors = shown["weights"]["tensors"].as_array().expect("a list");
+        let of = tensors.iter().filter(|it| {
+            let name = it["name"].as_str().expect("a name");
+            name.contains(part)
+        });
+        of.map(|it| it["type"].as_str().expect("a type")).collect()
+    };
+    assert_eq!(kinds("ffn_gate_inp"), ["F32", "F32"]);
+    assert_eq!(kinds("ffn_gate_exps"), ["Q8_0", "Q8_0"]);
+}
 
 #[test]
 fn weights_come_from_a_seed_or_a_file_and_must_fit() {

@@ -11,7 +11,7 @@ use wit_component::ComponentEncoder;
 
 use super::repository;
 
-/// The component of a guest: an example of `tests/guests`, or `dense`.
+/// The component of a guest: an example of `tests/guests`, or a crate of `packs/`.
 ///
 /// # Panics
 /// When the guests do not build, and when there is none of that name.
@@ -38,6 +38,7 @@ fn build() -> BTreeMap<String, Vec<u8>> {
             "--examples",
         ])
         .args(["-p", "guests", "-p", "dense"])
+        .args(["-p", "moe", "-p", "prototype-router"])
         .args([
             "--message-format",
             "json-render-diagnostics",

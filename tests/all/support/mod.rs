@@ -1,6 +1,6 @@
 //! What the tests share: packs made of guests, and a host to load them into.
 //!
-//! `guests` builds `tests/guests` and `packs/dense` once for a run of the tests; `wat` makes
+//! `guests` builds `tests/guests` and `packs/` once for a run of the tests; `wat` makes
 //! components of text; `packs` makes pack files of components, manifests and weights.
 
 #![allow(dead_code, reason = "each test uses what it needs")]

@@ -1,9 +1,11 @@
 //! Pack files of components, manifests and weights.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use modularbase::pack::{Pack, PackError, Sandbox};
-use modularbase_format::{GgufWriter, PackWriter, WeightType};
+use modularbase_format::manifest::set_publisher;
+use modularbase_format::{GgufWriter, PackWriter, PrivateKey, WeightType};
 
 /// Weights that a pack is to have.
 #[derive(Clone, Default)]
@@ -30,6 +32,15 @@ impl Gguf {
         self
     }
 
+    /// The stored bytes of a tensor that was added.
+    ///
+    /// # Panics
+    /// When there is none of that name.
+    pub fn bytes_of(&mut self, name: &str) -> &mut [u8] {
+        let found = self.tensors.iter_mut().find(|(known, ..)| known == name);
+        &mut found.expect("the tensor was added").3
+    }
+
     /// The file.
     pub fn bytes(&self) -> Vec<u8> {
         let mut writer = GgufWriter::new();
@@ -49,6 +60,9 @@ pub struct Source {
     component: Vec<u8>,
     id: String,
     name: String,
+    version: String,
+    description: String,
+    key: Option<Arc<PrivateKey>>,
     roles: &'static str,
     contract: &'static str,
     width: usize,
@@ -64,6 +78,9 @@ impl Source {
             component: component.to_vec(),
             id: id.to_owned(),
             name: id.to_owned(),
+            version: "1.2.3".to_owned(),
+            description: "For tests.".to_owned(),
+            key: None,
             roles: r#""expert""#,
             contract: "0.1.0",
             width: 8,
@@ -77,6 +94,26 @@ impl Source {
     pub fn name(self, name: &str) -> Self {
         let name = name.to_owned();
         Self { name, ..self }
+    }
+
+    pub fn version(self, version: &str) -> Self {
+        let version = version.to_owned();
+        Self { version, ..self }
+    }
+
+    /// What it says of itself, as it stands between quotes.
+    pub fn description(self, description: &str) -> Self {
+        let description = description.to_owned();
+        Self {
+            description,
+            ..self
+        }
+    }
+
+    /// Signs it.
+    pub fn sign(self, key: &Arc<PrivateKey>) -> Self {
+        let key = Some(key.clone());
+        Self { key, ..self }
     }
 
     /// The roles that its manifest claims, as they are written there.
@@ -117,6 +154,8 @@ impl Source {
         let Self {
             id,
             name,
+            version,
+            description,
             roles,
             contract,
             width,
@@ -124,13 +163,17 @@ impl Source {
             ..
         } = self;
         let memory = self.memory.map(|memory| format!("memory = \"{memory}\""));
-        format!(
-            "id = \"{id}\"\nname = \"{name}\"\nversion = \"1.2.3\"\ndescription = \"For tests.\"\n\
+        let text = format!(
+            "id = \"{id}\"\nname = \"{name}\"\nversion = \"{version}\"\ndescription = \"{description}\"\n\
              license = \"Apache-2.0\"\nauthors = [\"Tests\"]\nroles = [{roles}]\n\
              contract = \"{contract}\"\n[base]\nwidth = {width}\n[model]\n{model}\n\
              [limits]\n{}\n",
             memory.unwrap_or_default()
-        )
+        );
+        match &self.key {
+            Some(key) => set_publisher(&text, "pack.toml", &key.publisher()).expect("a manifest"),
+            None => text,
+        }
     }
 
     /// The pack file.
@@ -141,6 +184,9 @@ impl Source {
         let mut writer = PackWriter::new(&self.component, &manifest);
         if !self.weights.is_empty() {
             writer = writer.weights_bytes(&self.weights);
+        }
+        if let Some(key) = &self.key {
+            writer = writer.sign(key);
         }
         drop(writer.write(&path).expect("the pack is sound"));
         std::fs::read(&path).expect("it was written")

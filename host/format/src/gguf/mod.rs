@@ -33,8 +33,8 @@ pub use value::{Array, Value, ValueKind};
 pub use weight_type::{WeightType, WeightTypeError};
 pub use writer::GgufWriter;
 
-/// The metadata key that says where tensors may begin.
-const ALIGNMENT_KEY: &str = "general.alignment";
+/// The metadata key that says where tensors may begin; the writer sets it itself.
+pub const ALIGNMENT_KEY: &str = "general.alignment";
 
 /// The longest key, in bytes: GGUF's own limit.
 const KEY_LIMIT: usize = 65_535;

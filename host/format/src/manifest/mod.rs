@@ -43,28 +43,33 @@
 //! nothing in a list stands twice, a pack does not name itself, and no key was ignored.
 
 mod error;
+mod mark;
 mod model;
 mod read;
 mod table;
-mod trained;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::str::FromStr;
 
 use semver::{Version, VersionReq};
 
 use crate::Digest;
 use crate::digest::{hex, unhex};
+use crate::quote::quote;
 pub use error::ManifestError;
+pub use mark::{set_publisher, set_trained};
 pub use model::ModelValue;
 use table::Text;
-pub use trained::set_trained;
 
 /// The most bytes of a manifest that are read.
 pub const MANIFEST_LIMIT: usize = 64 << 10;
 
 /// The longest id, in characters.
 const ID_LIMIT: usize = 64;
+
+/// The longest version, in bytes: it stands in names and messages, beside the id.
+const VERSION_LIMIT: usize = 128;
 
 /// A checked `pack.toml`.
 #[derive(Debug, Clone, PartialEq)]
@@ -178,6 +183,23 @@ impl Publisher {
     fn read(text: &str) -> Option<Self> {
         unhex(text.strip_prefix("ed25519:")?).map(Self)
     }
+}
+
+impl FromStr for Publisher {
+    type Err = PublisherError;
+
+    fn from_str(text: &str) -> Result<Self, PublisherError> {
+        Self::read(text).ok_or_else(|| PublisherError { found: quote(text) })
+    }
+}
+
+/// A text that is no publisher's key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("publisher is {found}, expected `ed25519:` and 64 lower-case hex digits")]
+#[non_exhaustive]
+pub struct PublisherError {
+    /// The text, escaped.
+    pub found: Box<str>,
 }
 
 impl fmt::Display for Publisher {

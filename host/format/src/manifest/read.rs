@@ -12,7 +12,7 @@ use toml::de::DeTable;
 use super::table::{Field, Table, Text};
 use super::{
     BaseNeeds, Limits, MANIFEST_LIMIT, Manifest, ManifestError, Publisher, Role, RouteHints,
-    is_pack_id, model,
+    VERSION_LIMIT, is_pack_id, model,
 };
 use crate::Digest;
 
@@ -142,6 +142,11 @@ impl Field<'_> {
 
     fn version(&self) -> Result<Version, ManifestError> {
         let expected = "a semantic version such as `0.1.0`";
+        let length = self.str()?.len();
+        if length > VERSION_LIMIT {
+            let found = format!("{length} bytes long");
+            return Err(self.bad(found, format!("at most {VERSION_LIMIT}")));
+        }
         self.parsed(expected, |text| Version::parse(text).ok())
     }
 

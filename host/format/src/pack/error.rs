@@ -7,6 +7,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::gguf::GgufWriteError;
+use crate::manifest::Publisher;
 use crate::{GgufError, Hint, ManifestError};
 
 /// Why a file is not taken as a pack, or was not written.
@@ -122,6 +123,26 @@ pub enum PackFileError {
         expected: Box<str>,
     },
 
+    /// A manifest with a publisher in a pack that nobody signed.
+    #[error("{}: signature is missing, expected one by `{publisher}`", .path.display())]
+    Unsigned {
+        /// The file.
+        path: PathBuf,
+        /// Whom the manifest names.
+        publisher: Publisher,
+    },
+
+    /// A key to sign with that is not the manifest's publisher.
+    #[error("{}: key is `{found}`, expected that of the manifest's `publisher`, {expected}", .path.display())]
+    WrongKey {
+        /// The file that was to be written.
+        path: PathBuf,
+        /// Who signs with the key.
+        found: Publisher,
+        /// Whom the manifest names.
+        expected: Box<str>,
+    },
+
     /// Weights that do not fit into one section.
     #[error("{}: weights are {found} bytes, expected at most {limit} in one section", .path.display())]
     ShardTooLarge {
@@ -158,6 +179,10 @@ impl PackFileError {
             Self::Signature { .. } => {
                 "the file was changed after it was signed, or signed by somebody else"
             }
+            Self::Unsigned { .. } => {
+                "`mbhost pack build --sign KEY` signs; from elsewhere, its signature was taken off"
+            }
+            Self::WrongKey { .. } => "`publisher` in `pack.toml` names whose key signs",
             Self::ShardTooLarge { .. } => "split them into several GGUF files",
             _ => return None,
         };

@@ -13,7 +13,7 @@ use super::section::{self, Fault, MANIFEST, PADDING, SIGNATURE, Section, WEIGHTS
 use super::{PackFileError, WEIGHTS_ALIGNMENT, signature};
 use crate::Digest;
 use crate::gguf::{Gguf, VALUES_LIMIT};
-use crate::manifest::{MANIFEST_LIMIT, Manifest, ManifestError};
+use crate::manifest::{MANIFEST_LIMIT, Manifest, ManifestError, Publisher};
 use crate::quote::quote;
 
 /// Weights sections in one pack: 4 TiB, if they are full.
@@ -28,8 +28,7 @@ pub(super) struct Layout {
     pub(super) code: Vec<Range<usize>>,
     /// Weights sections' data, and what is in them.
     pub(super) shards: Vec<(Range<usize>, Gguf)>,
-    /// Where the signature section begins, and its data.
-    signature: Option<(usize, Range<usize>)>,
+    signed: Option<Signed>,
 }
 
 impl Layout {
@@ -52,48 +51,88 @@ impl Layout {
             shards.push((range, gguf));
         }
         refuse_shared_tensors(&shards, path)?;
+        let signature = found.signature.as_ref();
+        let signature = signature.map(|(start, data)| (*start, slice(bytes, data)));
+        let signed = Signed::read(&manifest, signature, path)?;
         Ok(Self {
             manifest,
             manifest_text,
             code: found.code,
             shards,
-            signature: found.signature,
+            signed,
         })
     }
 
-    /// Holds signature and publisher against each other. The file's digest falls off on the way,
-    /// if it was needed.
+    /// Whether the publisher signed all before the signature; without a publisher there is
+    /// nothing to hold. The file's digest falls off on the way, if it was needed.
     pub(super) fn verify_signature(
         &self,
         bytes: &[u8],
         path: &Path,
     ) -> Result<Option<Digest>, PackFileError> {
-        let wrong = |found: &str, expected: String| PackFileError::Signature {
-            path: path.to_path_buf(),
-            found: found.into(),
-            expected: expected.into(),
+        let Some(Signed {
+            publisher,
+            start,
+            signature,
+        }) = &self.signed
+        else {
+            return Ok(None);
         };
-        let (publisher, start, data) = match (&self.manifest.publisher, &self.signature) {
-            (None, None) => return Ok(None),
-            (Some(publisher), Some((start, data))) => (publisher, *start, data),
-            (Some(publisher), None) => {
-                return Err(wrong("missing", format!("one by `{publisher}`")));
-            }
-            (None, Some(_)) => {
-                let expected = "none, because the manifest names no `publisher`";
-                return Err(wrong("there", expected.to_string()));
-            }
-        };
-        let expected = || format!("a valid one by `{publisher}`");
-        let signature =
-            signature::read(slice(bytes, data)).map_err(|found| wrong(&found, expected()))?;
-        let mut hasher = Sha256::new_with_prefix(slice(bytes, &(0..start)));
+        let mut hasher = Sha256::new_with_prefix(slice(bytes, &(0..*start)));
         let before = Digest::from_bytes(hasher.clone().finalize().into());
-        if !signature::is_valid(publisher, &signature, &before) {
-            return Err(wrong("not valid", expected()));
+        if !signature::is_valid(publisher, signature, &before) {
+            return Err(wrong_signature(path, "not valid", publisher));
         }
-        hasher.update(slice(bytes, &(start..bytes.len())));
+        hasher.update(slice(bytes, &(*start..bytes.len())));
         Ok(Some(Digest::from_bytes(hasher.finalize().into())))
+    }
+}
+
+/// A signature and whose it claims to be.
+#[derive(Debug)]
+struct Signed {
+    publisher: Publisher,
+    /// Where its section begins: the end of what is signed.
+    start: usize,
+    signature: [u8; 64],
+}
+
+impl Signed {
+    /// Holds the manifest's publisher against the section: both are there, or none.
+    fn read(
+        manifest: &Manifest,
+        section: Option<(usize, &[u8])>,
+        path: &Path,
+    ) -> Result<Option<Self>, PackFileError> {
+        match (manifest.publisher, section) {
+            (None, None) => Ok(None),
+            (Some(publisher), Some((start, data))) => {
+                let signature = signature::read(data)
+                    .map_err(|found| wrong_signature(path, &found, &publisher))?;
+                Ok(Some(Self {
+                    publisher,
+                    start,
+                    signature,
+                }))
+            }
+            (Some(publisher), None) => Err(PackFileError::Unsigned {
+                path: path.to_path_buf(),
+                publisher,
+            }),
+            (None, Some(_)) => Err(PackFileError::Signature {
+                path: path.to_path_buf(),
+                found: "there".into(),
+                expected: "none, because the manifest names no `publisher`".into(),
+            }),
+        }
+    }
+}
+
+fn wrong_signature(path: &Path, found: &str, publisher: &Publisher) -> PackFileError {
+    PackFileError::Signature {
+        path: path.to_path_buf(),
+        found: found.into(),
+        expected: format!("a valid one by `{publisher}`").into(),
     }
 }
 

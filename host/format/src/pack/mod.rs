@@ -66,7 +66,7 @@ impl PackFile {
             path: path.to_path_buf(),
             source,
         })?;
-        Self::check(Arc::new(map), path)
+        Self::from_map(Arc::new(map), path)
     }
 
     /// Checks a pack that is in memory; `path` stands in messages only.
@@ -79,19 +79,44 @@ impl PackFile {
             path: path.to_path_buf(),
             source,
         })?;
-        Self::check(Arc::new(map), path)
+        Self::from_map(Arc::new(map), path)
     }
 
-    fn check(map: Arc<Mapping>, path: &Path) -> Result<Self, PackFileError> {
+    /// Checks a pack that is mapped; `path` stands in messages only.
+    ///
+    /// # Errors
+    ///
+    /// As for [`open`](Self::open).
+    pub fn from_map(map: Arc<Mapping>, path: &Path) -> Result<Self, PackFileError> {
         let layout = Layout::read(&map, path)?;
         let digest = layout.verify_signature(&map, path)?;
-        Ok(Self {
+        Ok(Self::new(map, path, layout, digest))
+    }
+
+    /// Opens a pack without hashing it, for those who vouch that these bytes have that digest and
+    /// that [`open`](Self::open) or [`from_map`](Self::from_map) took them before: the store, of
+    /// files that are as it left them. Everything but the signature's truth is checked.
+    ///
+    /// # Errors
+    ///
+    /// As for [`open`](Self::open), short of a signature that is not valid.
+    pub fn open_known(
+        map: Arc<Mapping>,
+        path: &Path,
+        digest: Digest,
+    ) -> Result<Self, PackFileError> {
+        let layout = Layout::read(&map, path)?;
+        Ok(Self::new(map, path, layout, Some(digest)))
+    }
+
+    fn new(map: Arc<Mapping>, path: &Path, layout: Layout, digest: Option<Digest>) -> Self {
+        Self {
             path: path.to_path_buf(),
             map,
             layout,
             digest: digest.map_or_else(OnceLock::new, OnceLock::from),
             code_digest: OnceLock::new(),
-        })
+        }
     }
 
     /// Where the pack was opened.

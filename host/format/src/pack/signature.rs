@@ -10,14 +10,14 @@
 
 use ed25519_dalek::{Signature, VerifyingKey};
 
-use crate::Digest;
 use crate::manifest::Publisher;
+use crate::{Digest, PrivateKey};
 
 const VERSION: u8 = 1;
 const CONTEXT: &[u8] = b"modularbase pack v1";
 
 /// The bytes that a publisher signs, given the digest of all before the signature section.
-pub(super) fn message(before: &Digest) -> Vec<u8> {
+fn message(before: &Digest) -> Vec<u8> {
     [CONTEXT, before.as_bytes()].concat()
 }
 
@@ -30,6 +30,12 @@ pub(super) fn read(data: &[u8]) -> Result<[u8; 64], String> {
         Some((version, _)) => Err(format!("of version {version}")),
         None => Err("empty".to_string()),
     }
+}
+
+/// The section's data: `key` signs everything before it.
+pub(super) fn write(key: &PrivateKey, before: &Digest) -> Vec<u8> {
+    let signature = key.sign(&message(before));
+    [&[VERSION], &signature[..]].concat()
 }
 
 /// Whether `publisher` signed everything before the signature section.

@@ -2,26 +2,28 @@
 //!
 //! The pack builder, the trainer and the importer call it. What stays true: the target is either
 //! what it was before or a whole new pack, because everything goes to a file beside it, which is
-//! synced, checked by the reader, and then renamed. Packs are not signed here: a manifest with a
-//! publisher is refused, as the reader would refuse the result.
+//! synced, checked by the reader, and then renamed. A manifest with a publisher needs that
+//! publisher's key, and a key needs a manifest that names it.
 
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
+use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 
-use super::section::{self, MANIFEST, PADDING, WEIGHTS};
-use super::{PackFile, PackFileError, WEIGHTS_ALIGNMENT, layout};
-use crate::Mapping;
+use super::section::{self, MANIFEST, PADDING, SIGNATURE, WEIGHTS};
+use super::{PackFile, PackFileError, WEIGHTS_ALIGNMENT, layout, signature};
 use crate::gguf::{Gguf, GgufWriter};
 use crate::manifest::Manifest;
 use crate::quote::quote;
+use crate::{Digest, Mapping, PrivateKey};
 
 /// A pack file to be written.
 pub struct PackWriter<'a> {
     component: &'a [u8],
     manifest: &'a str,
     weights: Vec<Weights<'a>>,
+    key: Option<&'a PrivateKey>,
 }
 
 enum Weights<'a> {
@@ -36,6 +38,7 @@ impl<'a> PackWriter<'a> {
             component,
             manifest,
             weights: Vec::new(),
+            key: None,
         }
     }
 
@@ -51,15 +54,23 @@ impl<'a> PackWriter<'a> {
         self
     }
 
+    /// Signs the pack with the key of the manifest's publisher.
+    pub fn sign(mut self, key: &'a PrivateKey) -> Self {
+        self.key = Some(key);
+        self
+    }
+
     /// Writes the pack to `target`, in place of what may be there, and opens it.
     ///
     /// # Errors
     ///
     /// When the component is none or already carries sections of ours, the manifest or weights
-    /// are not sound, weights are too large for a section, or the system refuses. Up to the last
+    /// are not sound, the key is not the publisher's or there is one without the other, weights
+    /// are too large for a section, or the system refuses. Up to the last
     /// step, the renaming, the target is then what it was.
     pub fn write(self, target: &Path) -> Result<PackFile, PackFileError> {
-        Manifest::parse(self.manifest, "pack.toml")?;
+        let manifest = Manifest::parse(self.manifest, "pack.toml")?;
+        check_key(&manifest, self.key, target)?;
         refuse_our_sections(self.component)?;
         let dir = match target.parent() {
             Some(dir) if !dir.as_os_str().is_empty() => dir,
@@ -73,6 +84,7 @@ impl<'a> PackWriter<'a> {
         let mut out = Counted {
             out: BufWriter::new(file.as_file_mut()),
             at: 0,
+            hasher: self.key.map(|_| Sha256::new()),
         };
         out.write_all(&section::PREAMBLE).map_err(io)?;
         put_section(&mut out, MANIFEST, self.manifest.as_bytes()).map_err(io)?;
@@ -81,16 +93,27 @@ impl<'a> PackWriter<'a> {
         for weights in self.weights {
             put_weights(&mut out, weights, target)?;
         }
+        if let Some((key, hasher)) = self.key.zip(out.hasher.take()) {
+            let before = Digest::from_bytes(hasher.finalize().into());
+            let data = signature::write(key, &before);
+            put_section(&mut out, SIGNATURE, &data).map_err(io)?;
+        }
         out.flush().map_err(io)?;
         drop(out);
 
         // The reader has the last word, under the name that the pack will have.
         let map = Mapping::of_file(file.as_file()).map_err(io)?;
-        drop(PackFile::check(map.into(), target)?);
+        let checked = PackFile::from_map(map.into(), target)?;
+        let known = checked.signed_by().map(|_| checked.digest());
+        drop(checked);
         file.as_file().sync_all().map_err(io)?;
-        file.persist(target).map_err(|error| io(error.error))?;
+        let file = file.persist(target).map_err(|error| io(error.error))?;
         sync_dir(dir).map_err(io)?;
-        PackFile::open(target)
+        let map = Mapping::of_file(&file).map_err(io)?.into();
+        match known {
+            Some(digest) => PackFile::open_known(map, target, digest),
+            None => PackFile::from_map(map, target),
+        }
     }
 }
 
@@ -106,10 +129,46 @@ fn new_file(dir: &Path) -> io::Result<NamedTempFile> {
 
 /// Makes the new name last through a crash, where directories can be synced.
 fn sync_dir(dir: &Path) -> io::Result<()> {
-    if cfg!(unix) {
-        std::fs::File::open(dir)?.sync_all()?;
+    if cfg!(not(unix)) {
+        return Ok(());
     }
-    Ok(())
+    match std::fs::File::open(dir)?.sync_all() {
+        // Some file systems have no way to.
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported
+            ) =>
+        {
+            Ok(())
+        }
+        synced => synced,
+    }
+}
+
+/// Key and publisher are one, or there is neither.
+fn check_key(
+    manifest: &Manifest,
+    key: Option<&PrivateKey>,
+    target: &Path,
+) -> Result<(), PackFileError> {
+    let path = || target.to_path_buf();
+    match (manifest.publisher, key.map(PrivateKey::publisher)) {
+        (None, None) => Ok(()),
+        (Some(publisher), None) => Err(PackFileError::Unsigned {
+            path: path(),
+            publisher,
+        }),
+        (Some(publisher), Some(key)) if publisher == key => Ok(()),
+        (publisher, Some(found)) => Err(PackFileError::WrongKey {
+            path: path(),
+            found,
+            expected: match publisher {
+                Some(publisher) => format!("`{publisher}`").into(),
+                None => "which is missing".into(),
+            },
+        }),
+    }
 }
 
 fn refuse_our_sections(component: &[u8]) -> Result<(), PackFileError> {
@@ -191,16 +250,20 @@ fn put_section(out: &mut impl Write, name: &str, data: &[u8]) -> io::Result<()> 
     out.write_all(data)
 }
 
-/// Knows how far into the file it is.
+/// Knows how far into the file it is, and hashes what will be signed.
 struct Counted<W> {
     out: W,
     at: u64,
+    hasher: Option<Sha256>,
 }
 
 impl<W: Write> Write for Counted<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.out.write(bytes)?;
         self.at += written as u64;
+        if let (Some(hasher), Some(written)) = (&mut self.hasher, bytes.get(..written)) {
+            hasher.update(written);
+        }
         Ok(written)
     }
 

@@ -1,5 +1,5 @@
 use modularbase_format::Manifest;
-use modularbase_format::manifest::set_trained;
+use modularbase_format::manifest::{Publisher, set_publisher, set_trained};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -48,6 +48,11 @@ fn read_safely(text: &str) {
                 expected.trained = trained;
                 assert_eq!(Manifest::parse(&marked, "x"), Ok(expected));
             }
+            let publisher = Publisher::from_bytes([7; 32]);
+            let marked = set_publisher(text, "pack.toml", &publisher).unwrap();
+            let mut expected = manifest.clone();
+            expected.publisher = Some(publisher);
+            assert_eq!(Manifest::parse(&marked, "x"), Ok(expected));
         }
         Err(error) => {
             let text = error.to_string();
@@ -55,6 +60,34 @@ fn read_safely(text: &str) {
             assert!(!text.contains(char::is_control), "{text:?}");
         }
     }
+}
+
+#[test]
+fn a_publisher_reads_back_what_it_shows() {
+    let publisher = Publisher::from_bytes([0xab; 32]);
+    assert_eq!(publisher.to_string().parse(), Ok(publisher));
+    for wrong in [
+        "ab".repeat(32),
+        format!("ed25519:{}", "AB".repeat(32)),
+        format!("ed25519:{}", "ab".repeat(31)),
+        "ed25519:\u{1b}[2J".to_string(),
+    ] {
+        let refused = wrong.parse::<Publisher>().unwrap_err().to_string();
+        assert!(refused.starts_with("publisher is `"), "{refused}");
+        assert!(!refused.contains(char::is_control), "{refused:?}");
+    }
+}
+
+#[test]
+fn a_version_is_short() {
+    let with = |pre: &str| SAMPLE.replace("\"0.3.1\"", &format!("\"0.3.1-{pre}\""));
+    let longest = "a".repeat(128 - "0.3.1-".len());
+    assert!(Manifest::parse(&with(&longest), "pack.toml").is_ok());
+    let refused = Manifest::parse(&with(&(longest + "a")), "pack.toml").unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "pack.toml:4:11: key `version` is 129 bytes long, expected at most 128"
+    );
 }
 
 #[test]

@@ -18,11 +18,20 @@ pub struct Arguments {
     /// The crate's folder
     #[arg(default_value = ".")]
     path: PathBuf,
-    /// Where to write the pack; `pack.wasm` beside `pack.toml` when not given
-    #[arg(long, env = "MBHOST_OUT", value_name = "FILE")]
-    out: Option<PathBuf>,
     #[command(flatten)]
     origin: Origin,
+    #[command(flatten)]
+    making: Making,
+    #[command(flatten)]
+    format: Format,
+}
+
+/// What is said of a pack that is made, wherever its code comes from.
+#[derive(Debug, clap::Args)]
+pub struct Making {
+    /// Where to write the pack; `pack.wasm` beside `pack.toml` when not given
+    #[arg(long, env = "MBHOST_OUT", value_name = "FILE")]
+    pub out: Option<PathBuf>,
     /// Store matrices as this type, where their rows are whole blocks of it
     #[arg(
         long,
@@ -31,9 +40,10 @@ pub struct Arguments {
         ignore_case = true,
         value_parser = matrix_type()
     )]
-    quantize: Option<WeightType>,
-    #[command(flatten)]
-    format: Format,
+    pub quantize: Option<WeightType>,
+    /// Sign the pack with the private key in this file, as `mbhost pack keygen` makes one
+    #[arg(long, env = "MBHOST_SIGN", value_name = "KEY")]
+    pub sign: Option<PathBuf>,
 }
 
 /// Where the weights come from.
@@ -99,57 +109,79 @@ fn matrix_type() -> impl TypedValueParser<Value = WeightType> {
 
 pub fn run(arguments: Arguments) -> Result<ExitCode, Failed> {
     let (format, origin) = (arguments.format, arguments.origin.clone());
+    let seed = match origin {
+        Origin::Seed(seed) => Some(seed),
+        Origin::File(_) => None,
+    };
     let progress = Progress::default();
     let built = planned(arguments)
         .watch(|stage| progress.show(stage))
         .start();
     drop(progress);
-    let built = built?;
-    for warning in &built.warnings {
-        note(&format!("warning: {warning}"));
-    }
-    format.print(&built, || text(&built, &origin))?;
-    Ok(ExitCode::SUCCESS)
+    told(&built?, seed, format)
 }
 
 /// What the arguments mean.
 fn planned<'a>(arguments: Arguments) -> Build<'a> {
     let mut build = Build::new(arguments.path);
-    if let Some(out) = arguments.out {
-        build = build.out(out);
-    }
     build = match arguments.origin {
         Origin::Seed(seed) => build.seed(seed),
         Origin::File(file) => build.weights(file),
     };
-    if let Some(kind) = arguments.quantize {
+    let making = arguments.making;
+    if let Some(out) = making.out {
+        build = build.out(out);
+    }
+    if let Some(kind) = making.quantize {
         build = build.quantize(kind);
+    }
+    if let Some(key) = making.sign {
+        build = build.sign(key);
     }
     build
 }
 
-fn text(built: &Built, origin: &Origin) -> String {
-    let weights = match (built.parameters, origin) {
+/// Says what was made, and what its author should know.
+pub fn told(built: &Built, seed: Option<u64>, format: Format) -> Result<ExitCode, Failed> {
+    for warning in &built.warnings {
+        note(&format!("warning: {warning}"));
+    }
+    format.print(built, || text(built, seed))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn text(built: &Built, seed: Option<u64>) -> String {
+    let weights = match (built.parameters, seed) {
         (0, _) => "none".to_owned(),
-        (n, Origin::File(_)) => format!("{}, {} numbers", bytes(built.weight_bytes), number(n)),
-        (n, Origin::Seed(seed)) => format!(
+        (n, None) => format!("{}, {} numbers", bytes(built.weight_bytes), number(n)),
+        (n, Some(seed)) => format!(
             "{}, {} numbers made up from seed {seed}: not trained",
             bytes(built.weight_bytes),
             number(n)
         ),
     };
+    let signed = match &built.signed_by {
+        Some(publisher) => format!("  signed   by {publisher}\n"),
+        None => String::new(),
+    };
     let times = built.times;
+    let parts = [
+        ("cargo", times.cargo),
+        ("component", times.component),
+        ("describing", times.describe),
+        ("weights", times.weights),
+        ("opening", times.verify),
+    ];
+    let parts = parts.into_iter().filter(|(_, it)| !it.is_zero());
+    let parts: Vec<String> = parts
+        .map(|(part, it)| format!("{part} {}", time(it)))
+        .collect();
     format!(
-        "{}: {}\n  size     {}\n  weights  {weights}\n  times    cargo {}, component {}, \
-         describing {}, weights {}, opening {}\n",
+        "{}: {}\n  size     {}\n  weights  {weights}\n{signed}  times    {}\n",
         shown(&built.path.display().to_string()),
         built.who,
         bytes(built.bytes),
-        time(times.cargo),
-        time(times.component),
-        time(times.describe),
-        time(times.weights),
-        time(times.verify),
+        parts.join(", "),
     )
 }
 

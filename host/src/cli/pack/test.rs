@@ -32,7 +32,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failed> {
     let report = report?;
     arguments.format.print(&report, || text(&report))?;
     if arguments.path.is_dir() {
-        let built = super::pack_in(&arguments.path);
+        let built = super::source::pack_in(&arguments.path);
         if PackFile::open(&built).is_ok() {
             note(&format!(
                 "hint: the code was tested with made-up weights; `mbhost pack test {}` tests the \

@@ -7,8 +7,9 @@ use wit_component::ComponentEncoder;
 
 use super::BuildError;
 
-/// Makes a component of the core module in a file, without its debug information: nobody reads
-/// it in a pack, and it would count as code.
+/// Makes a component of the core module in a file, without its debug information and the names of
+/// its functions: nobody reads them in a pack, where a panic says its own place, and they would
+/// count as code.
 pub(super) fn encode(path: &Path) -> Result<Vec<u8>, BuildError> {
     let module = std::fs::read(path).map_err(|source| BuildError::Io {
         path: path.to_owned(),
@@ -18,7 +19,7 @@ pub(super) fn encode(path: &Path) -> Result<Vec<u8>, BuildError> {
         path: path.to_owned(),
         reason,
     };
-    let module = without_debug(&module).map_err(|error| unfit(said(&error.to_string())))?;
+    let module = without_names(&module).map_err(|error| unfit(said(&error.to_string())))?;
     ComponentEncoder::default()
         .validate(true)
         .module(&module)
@@ -31,14 +32,16 @@ fn said(words: &str) -> String {
     words.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The module's sections again, those of debug information left out.
-fn without_debug(module: &[u8]) -> Result<Vec<u8>, wasmparser::BinaryReaderError> {
+/// The module's sections again, those of names and debug information left out.
+fn without_names(module: &[u8]) -> Result<Vec<u8>, wasmparser::BinaryReaderError> {
     let mut kept = module.get(..8).unwrap_or_default().to_vec();
     for payload in Parser::new(0).parse_all(module) {
         let payload = payload?;
-        let is_debug =
-            matches!(&payload, Payload::CustomSection(it) if it.name().starts_with(".debug"));
-        if let (false, Some((id, range))) = (is_debug, payload.as_section()) {
+        let is_left_out = matches!(
+            &payload,
+            Payload::CustomSection(it) if it.name() == "name" || it.name().starts_with(".debug")
+        );
+        if let (false, Some((id, range))) = (is_left_out, payload.as_section()) {
             kept.push(id);
             put_leb128(&mut kept, range.len());
             kept.extend(module.get(range).unwrap_or_default());
@@ -68,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_information_goes_and_all_else_stays() {
+    fn names_and_debug_information_go_and_all_else_stays() {
         let head = b"\0asm\x01\0\0\0".to_vec();
         let types = vec![1, 4, 1, 0x60, 0, 0];
         let with = [
@@ -76,9 +79,10 @@ mod tests {
             types.clone(),
             custom(".debug_info", &[7; 40]),
             custom("name", &[1]),
+            custom("names", &[1]),
         ];
-        let without = [head, types, custom("name", &[1])];
-        let stripped = without_debug(&with.concat()).expect("a module");
+        let without = [head, types, custom("names", &[1])];
+        let stripped = without_names(&with.concat()).expect("a module");
         assert_eq!(stripped, without.concat());
     }
 

@@ -3,8 +3,9 @@
 use std::io;
 use std::path::PathBuf;
 
+use modularbase_format::manifest::Publisher;
 use modularbase_format::{
-    GgufError, GgufWriteError, Hint, ManifestError, PackFileError, SafetensorsError,
+    GgufError, GgufWriteError, Hint, KeyError, ManifestError, PackFileError, SafetensorsError,
 };
 
 use super::toolchain::TARGET;
@@ -120,13 +121,59 @@ pub enum BuildError {
         /// What helps with the first.
         hint: Option<&'static str>,
     },
+    /// Code declares weights, and there is no file of them.
+    #[error(
+        "{who}: the code declares {declared} weights, such as `{first}` {shape:?}, and none are given"
+    )]
+    WithoutWeights {
+        /// The pack and its version.
+        who: String,
+        /// How many.
+        declared: usize,
+        /// The first of them.
+        first: String,
+        /// And its shape.
+        shape: Vec<usize>,
+    },
+    /// Weights alone do not say what the pack is.
+    #[error("the code `{code}` has weights to be wrapped and no manifest for them")]
+    WithoutManifest {
+        /// Which code.
+        code: &'static str,
+    },
     /// The weights cannot be written.
     #[error(transparent)]
     Write(#[from] GgufWriteError),
-    /// The manifest names a publisher, whose signature a build cannot make.
-    #[error("{}: names a `publisher`, whose key signs packs; a build signs nothing", .path.display())]
+    /// The manifest names a publisher, and nobody signs.
+    #[error("{}: names the publisher `{named}`, and there is no key to sign with", .path.display())]
     Publisher {
         /// The manifest.
+        path: PathBuf,
+        /// Whom it names.
+        named: Publisher,
+    },
+    /// The manifest names a publisher, and somebody else signs.
+    #[error(
+        "{}: names the publisher `{named}`, and {} is the key of `{found}`",
+        .path.display(), .key.display()
+    )]
+    OtherPublisher {
+        /// The manifest.
+        path: PathBuf,
+        /// Whom it names.
+        named: Publisher,
+        /// The key's file.
+        key: PathBuf,
+        /// Whose key it is.
+        found: Publisher,
+    },
+    /// A file that holds no key to sign with.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// A new key would take the place of something.
+    #[error("{}: is there already", .path.display())]
+    KeyThere {
+        /// What is there.
         path: PathBuf,
     },
     /// Made-up weights would take the place of trained ones.
@@ -172,7 +219,25 @@ impl BuildError {
                  on one that expects a browser or an operating system"
             }
             Self::Unfit { hint, .. } => (*hint)?,
-            Self::Publisher { .. } => "leave `publisher` out while the pack is not signed",
+            Self::WithoutWeights { .. } => {
+                "`--weights FILE` takes a GGUF file, a safetensors file or another pack"
+            }
+            Self::WithoutManifest { .. } => {
+                "`--manifest pack.toml` says what the pack is and, in `[model]`, which weights the \
+                 code declares; `mbhost pack init` makes a folder that has one"
+            }
+            Self::Publisher { .. } => {
+                "`--sign KEY` signs a pack that is made with that publisher's private key, and a \
+                 pack.toml without `publisher` gets it from there"
+            }
+            Self::OtherPublisher { .. } => {
+                "sign with that publisher's key; or leave `publisher` out, for `--sign` puts the \
+                 key's own into the pack"
+            }
+            Self::KeyThere { .. } => {
+                "nothing was changed: it may be a key, and a lost key cannot be made again; choose \
+                 another file"
+            }
             Self::Trained { .. } => {
                 "to keep them, give the file as `--weights` and choose another `--out`; or remove \
                  the file"
@@ -188,6 +253,7 @@ impl BuildError {
             Self::Pack(error) => return error.hint(),
             Self::Gguf(error) => return error.hint(),
             Self::Safetensors(error) => return error.hint(),
+            Self::Key(error) => return error.hint(),
             _ => return None,
         };
         Some(Hint::new(text))

@@ -30,7 +30,10 @@ pub struct Toolchain {
 impl Toolchain {
     /// Looks what the toolchain of a folder has.
     pub fn look(folder: &Path) -> Self {
-        let version = |tool| answer(folder, tool, &["--version"]);
+        let version = |tool| {
+            let said = answer(folder, tool, &["--version"])?;
+            said.lines().next().map(str::to_owned)
+        };
         Self {
             cargo: version("cargo"),
             rustc: version("rustc"),
@@ -100,8 +103,8 @@ fn has_target(folder: &Path) -> bool {
         .any(|file| file.file_name().to_string_lossy().starts_with("libcore-"))
 }
 
-/// The first line that a tool prints, if it is there and content.
-fn answer(folder: &Path, tool: &str, arguments: &[&str]) -> Option<String> {
+/// What a tool prints, if it is there and content.
+pub(super) fn answer(folder: &Path, tool: &str, arguments: &[&str]) -> Option<String> {
     let said = Command::new(tool)
         .args(arguments)
         .current_dir(folder)
@@ -111,5 +114,5 @@ fn answer(folder: &Path, tool: &str, arguments: &[&str]) -> Option<String> {
         .ok()
         .filter(|said| said.status.success())?;
     let text = String::from_utf8(said.stdout).ok()?;
-    text.lines().next().map(str::to_owned)
+    Some(text.trim_end().to_owned())
 }

@@ -11,9 +11,10 @@ use modularbase_format::gguf::{GgufWriteError, GgufWriter, Value};
 use modularbase_format::manifest::ModelValue;
 use modularbase_format::{Manifest, WeightType};
 
+use super::BuildError;
 use super::given::{Given, Tensor};
 use super::seeded::Numbers;
-use super::{BuildError, Measured};
+use crate::pack::measured::Measured;
 use crate::plan::{Catalog, Weight};
 use crate::tensor::{floats, quantize};
 
@@ -36,6 +37,34 @@ pub(super) enum Source<'a> {
     Seeded(u64),
 }
 
+/// What weights are to be stored as.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    /// The type of matrices, when somebody wants one.
+    pub(super) kind: Option<WeightType>,
+    /// Weights that keep their own: those that decide what is computed. With fewer bits a row
+    /// would go to other experts, where all others only compute a little less exactly.
+    pub(super) deciding: &'a BTreeSet<String>,
+}
+
+impl Wanted<'_> {
+    /// What a weight of the type `own` is stored as: the wanted type, where it is a matrix of
+    /// whole blocks.
+    fn stored(self, weight: &Weight, own: WeightType) -> WeightType {
+        let row = weight.shape.last().copied().unwrap_or(0);
+        match self.kind {
+            Some(kind)
+                if weight.shape.len() >= 2
+                    && row.is_multiple_of(kind.block_len())
+                    && !self.deciding.contains(&weight.name) =>
+            {
+                kind
+            }
+            _ => own,
+        }
+    }
+}
+
 /// What will be written.
 pub(super) struct Chosen<'a> {
     weights: Vec<Entry<'a>>,
@@ -55,18 +84,20 @@ enum From<'a> {
     Bytes(WeightType, &'a [u8]),
 }
 
-/// Chooses a source and a type for each declared weight.
+/// Chooses a source and a type for each declared weight. `listed` says where somebody finds the
+/// names of all, when one is missing.
 pub(super) fn choose<'a>(
     declared: &[Weight],
     manifest: &Manifest,
     source: Source<'a>,
-    wanted: Option<WeightType>,
+    wanted: Wanted<'_>,
+    listed: &'static str,
 ) -> Result<Chosen<'a>, BuildError> {
     let mut chosen = match source {
         Source::Seeded(seed) => Chosen::seeded(declared, manifest, seed, wanted),
-        Source::Given(given) => Chosen::given(declared, manifest, given, wanted)?,
+        Source::Given(given) => Chosen::given(declared, manifest, given, wanted, listed)?,
     };
-    if let Some(kind) = wanted {
+    if let Some(kind) = wanted.kind {
         let warning = unchanged(&chosen.weights, kind);
         chosen.warnings.extend(warning);
     }
@@ -115,16 +146,11 @@ impl Source<'_> {
 }
 
 impl<'a> Chosen<'a> {
-    fn seeded(
-        declared: &[Weight],
-        manifest: &Manifest,
-        seed: u64,
-        wanted: Option<WeightType>,
-    ) -> Self {
+    fn seeded(declared: &[Weight], manifest: &Manifest, seed: u64, wanted: Wanted<'_>) -> Self {
         let entry = |weight: &Weight| Entry {
             name: weight.name.clone(),
             shape: weight.shape.clone(),
-            kind: stored(&weight.shape, WeightType::F32, wanted),
+            kind: wanted.stored(weight, WeightType::F32),
             from: From::Seed(Numbers::new(seed, &weight.name, weight.init)),
         };
         let unmade = manifest.route.signature.iter();
@@ -143,13 +169,14 @@ impl<'a> Chosen<'a> {
         declared: &[Weight],
         manifest: &Manifest,
         given: &'a Given,
-        wanted: Option<WeightType>,
+        wanted: Wanted<'_>,
+        listed: &'static str,
     ) -> Result<Self, BuildError> {
         let mut tensors = given.tensors();
         let mut weights = Vec::new();
         let mut faults = Vec::new();
         for weight in declared {
-            match fit(weight, tensors.remove(&weight.name), wanted) {
+            match fit(weight, tensors.remove(&weight.name), wanted, listed) {
                 Ok(entry) => weights.push(entry),
                 Err(fault) => faults.push(fault),
             }
@@ -240,15 +267,6 @@ impl<'a> Chosen<'a> {
     }
 }
 
-/// The type that a weight is stored as: the wanted one, where it is a matrix of whole blocks.
-fn stored(shape: &[usize], own: WeightType, wanted: Option<WeightType>) -> WeightType {
-    let row = shape.last().copied().unwrap_or(0);
-    match wanted {
-        Some(kind) if shape.len() >= 2 && row.is_multiple_of(kind.block_len()) => kind,
-        _ => own,
-    }
-}
-
 /// Why a weight does not fit.
 struct Fault {
     reason: String,
@@ -283,16 +301,14 @@ fn nearest(missing: &str, tensors: &BTreeMap<String, Tensor<'_>>) -> Vec<String>
 fn fit<'a>(
     weight: &Weight,
     tensor: Option<Tensor<'a>>,
-    wanted: Option<WeightType>,
+    wanted: Wanted<'_>,
+    listed: &'static str,
 ) -> Result<Entry<'a>, Fault> {
     let Weight { name, shape, .. } = weight;
     let Some(tensor) = tensor else {
         return Err(Fault {
             reason: format!("weight `{name}` is missing, expected {shape:?}"),
-            hint: Some(
-                "`mbhost pack build --out x.wasm` and then `mbhost pack inspect --tensors x.wasm` \
-                 lists the names and shapes",
-            ),
+            hint: Some(listed),
             missing: Some(name.clone()),
         });
     };
@@ -320,7 +336,7 @@ fn fit<'a>(
             "weight `{name}` is not finite at {at:?}"
         )));
     }
-    let kind = stored(shape, own, wanted);
+    let kind = wanted.stored(weight, own);
     if kind != own && own.block_len() > 1 {
         return Err(Fault::new(format!(
             "weight `{name}` is {own} already, expected F32, F16 or BF16 to make {kind} of"

@@ -8,6 +8,10 @@ use crate::plan::RowKind;
 use crate::roles::Answer;
 use crate::tensor::{Span, Step, Tensor};
 
+/// The most signatures of a candidate that a router is shown. They are copied into its memory, and
+/// one pack with thousands of them would end the router of all.
+const SIGNATURES: usize = 16;
+
 impl routing::Host for State {}
 
 impl routing::HostQuery for State {
@@ -35,7 +39,8 @@ impl routing::HostQuery for State {
     ) -> wasmtime::Result<Vec<Vec<f32>>> {
         let query = &self.table.get(&query)?.0;
         let found = query.candidates.get(candidate as usize);
-        Ok(found.map(|it| it.signatures.clone()).unwrap_or_default())
+        let signatures = found.into_iter().flat_map(|it| &it.signatures);
+        Ok(signatures.take(SIGNATURES).cloned().collect())
     }
 
     fn drop(&mut self, query: Resource<Query>) -> wasmtime::Result<()> {

@@ -4,6 +4,7 @@
 //! computed alone, whatever stands beside either.
 
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use half::{bf16, f16};
 
@@ -231,24 +232,44 @@ fn read_quantised<F: Format>(matrix: &Matrix, row: usize, out: &mut [f32]) {
     }
 }
 
-/// The numbers of a norm's weight or a bias, which are few and read often.
-pub(super) fn vector(wanted: &Weight, data: &WeightData) -> Result<Vec<f32>, TensorError> {
-    check(wanted, data)?;
-    let bytes = data.bytes();
-    let halves = || bytes.as_chunks().0.iter().map(|b| u16::from_le_bytes(*b));
-    Ok(match wanted.kind {
-        WeightType::F32 => {
-            let words = bytes.as_chunks().0.iter();
-            words.map(|b| f32::from_le_bytes(*b)).collect()
-        }
-        WeightType::F16 => halves().map(|b| f16::from_bits(b).get()).collect(),
-        WeightType::Bf16 => halves().map(|b| bf16::from_bits(b).get()).collect(),
-        other => {
-            return Err(TensorError::Weight {
+/// A norm's weight or a bias: few numbers that are read often, converted when they are first read,
+/// so that loading touches none of them.
+#[derive(Debug)]
+pub(super) struct Vector {
+    kind: WeightType,
+    data: WeightData,
+    numbers: OnceLock<Vec<f32>>,
+}
+
+impl Vector {
+    pub(super) fn open(wanted: &Weight, data: WeightData) -> Result<Self, TensorError> {
+        check(wanted, &data)?;
+        match wanted.kind {
+            kind @ (WeightType::F32 | WeightType::F16 | WeightType::Bf16) => Ok(Self {
+                kind,
+                data,
+                numbers: OnceLock::new(),
+            }),
+            other => Err(TensorError::Weight {
                 name: wanted.name.clone(),
                 found: format!("{other} {:?}", wanted.shape),
                 expected: "F32, F16 or BF16".into(),
-            });
+            }),
         }
-    })
+    }
+
+    pub(super) fn numbers(&self) -> &[f32] {
+        self.numbers.get_or_init(|| {
+            let bytes = self.data.bytes();
+            let halves = || bytes.as_chunks().0.iter().map(|b| u16::from_le_bytes(*b));
+            match self.kind {
+                WeightType::F16 => halves().map(|b| f16::from_bits(b).get()).collect(),
+                WeightType::Bf16 => halves().map(|b| bf16::from_bits(b).get()).collect(),
+                _ => {
+                    let words = bytes.as_chunks().0.iter();
+                    words.map(|b| f32::from_le_bytes(*b)).collect()
+                }
+            }
+        })
+    }
 }

@@ -9,7 +9,7 @@ use crate::tensor::{
 
 use super::Cpu;
 use super::layout::{Layout, Place};
-use super::matrix::{Matrix, vector};
+use super::matrix::{Matrix, Vector};
 use super::run::{Run, Scratch};
 
 /// Scratch up to this many bytes is kept, with its grant, for the next step.
@@ -36,7 +36,7 @@ pub(super) enum Loaded {
     /// In place.
     Matrix(Matrix),
     /// A norm's or a bias's numbers, converted once.
-    Vector(Vec<f32>),
+    Vector(Vector),
 }
 
 impl CpuProgram {
@@ -69,7 +69,7 @@ impl CpuProgram {
                 });
             };
             Ok(match wanted.shape.len() {
-                1 => Loaded::Vector(vector(wanted, &data)?),
+                1 => Loaded::Vector(Vector::open(wanted, data)?),
                 _ => Loaded::Matrix(Matrix::open(wanted, data)?),
             })
         };

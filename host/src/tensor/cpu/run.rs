@@ -119,7 +119,7 @@ impl Run<'_> {
 
     fn vector(&self, id: WeightId) -> &[f32] {
         match &self.weights[id.index()] {
-            Loaded::Vector(vector) => vector,
+            Loaded::Vector(vector) => vector.numbers(),
             Loaded::Matrix(_) => unreachable!("norms and biases have one dimension"),
         }
     }

@@ -1,5 +1,8 @@
 //! `mbhost doctor`: what this machine has for the job, and what to do about what it lacks.
 
+mod kept;
+
+use std::borrow::Cow;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -7,6 +10,7 @@ use modularbase::{Device, Sandbox, TARGET, Toolchain};
 use serde::Serialize;
 
 use super::Failed;
+use super::home::Home;
 use super::output::{Format, bytes, shown};
 
 /// Less than this, and work becomes tight.
@@ -33,7 +37,7 @@ struct Finding {
     state: State,
     detail: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    hint: Option<&'static str>,
+    hint: Option<Cow<'static, str>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -47,8 +51,8 @@ enum State {
     Broken,
 }
 
-pub fn run(arguments: &Arguments) -> Result<ExitCode, Failed> {
-    let found = look();
+pub fn run(arguments: &Arguments, home: &Home) -> Result<ExitCode, Failed> {
+    let found = look(home);
     arguments.format.print(&found, || text(&found))?;
     Ok(match found.able {
         true => ExitCode::SUCCESS,
@@ -56,18 +60,16 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failed> {
     })
 }
 
-fn look() -> Findings {
+fn look(home: &Home) -> Findings {
     let tools = Toolchain::look(Path::new("."));
-    let findings = vec![
-        sandbox(),
-        processor(),
-        memory(),
-        disk(),
+    let mut findings = vec![sandbox(), processor(), memory(), disk()];
+    findings.extend(kept::look(home));
+    findings.extend([
         cuda(),
         tool("cargo", tools.cargo),
         tool("rustc", tools.rustc),
         target(tools.wasm_target, tools.rustup),
-    ];
+    ]);
     Findings {
         version: env!("CARGO_PKG_VERSION"),
         able: findings.iter().all(|it| it.state != State::Broken),
@@ -87,7 +89,7 @@ fn good(name: &'static str, detail: impl Into<String>) -> Finding {
 fn missing(name: &'static str, detail: impl Into<String>, hint: &'static str) -> Finding {
     Finding {
         state: State::Missing,
-        hint: Some(hint),
+        hint: Some(hint.into()),
         ..good(name, detail)
     }
 }
@@ -98,7 +100,7 @@ fn sandbox() -> Finding {
         Ok(()) => good("sandbox", "compiles packs and runs them"),
         Err(reason) => Finding {
             state: State::Broken,
-            hint: Some("packs become machine code: the system must allow executable memory"),
+            hint: Some("packs become machine code: the system must allow executable memory".into()),
             ..good("sandbox", shown(&reason))
         },
     }
@@ -276,7 +278,7 @@ fn text(found: &Findings) -> String {
             State::Broken => "BROKEN",
         };
         out.push_str(&format!("  {state:7}  {:11}  {}\n", it.name, it.detail));
-        if let Some(hint) = it.hint {
+        if let Some(hint) = &it.hint {
             out.push_str(&format!("  {:7}  {:11}  hint: {hint}\n", "", ""));
         }
     }
@@ -301,7 +303,11 @@ mod tests {
 
     #[test]
     fn what_authors_alone_need_does_not_stop_packs() {
-        let mut found = look();
+        let dir = tempfile::tempdir().expect("a folder");
+        let home = Home {
+            folder: Some(dir.path().to_owned()),
+        };
+        let mut found = look(&home);
         assert!(found.able, "{found:?}");
         found.findings = vec![tool("cargo", None), target(false, false)];
         assert!(found.findings.iter().all(|it| it.state == State::Missing));
