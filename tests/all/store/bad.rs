@@ -309,7 +309,7 @@ fn a_file_that_lies_there_is_no_lock() {
     fs::write(home.inside("lock"), "pid 1").expect("there is room");
     let began = Instant::now();
     drop(store.change().expect("nobody holds it"));
-    assert!(began.elapsed() < Duration::from_secs(1));
+    assert!(began.elapsed() < Duration::from_secs(10));
     fs::remove_file(home.inside("lock")).expect("it is ours");
     drop(store.change().expect("nobody holds it"));
 }

@@ -149,7 +149,7 @@ fn a_change_waits_for_another_and_readers_wait_for_none() {
     let began = Instant::now();
     let changed = waiting.join().expect("it does not panic");
     changed.expect("the store is sound");
-    assert!(began.elapsed() < Duration::from_secs(1));
+    assert!(began.elapsed() < Duration::from_secs(10));
     let contents = store.contents().expect("it is whole");
     assert!(contents.find("a", &version("1.0.0")).is_some());
 }

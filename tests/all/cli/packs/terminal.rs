@@ -29,8 +29,10 @@ impl Terminal {
         let out = tempfile::NamedTempFile::new().expect("there is room");
         let out = out.into_temp_path().keep().expect("it can be kept");
         let mbhost = command(folder, words);
+        // Whoever runs the tests in the background has Ctrl-C ignored, and what he starts inherits it.
+        let heard = "env --default-signal=INT";
         let mut line = format!(
-            "stty cols 80 rows 24; exec {}",
+            "stty cols 80 rows 24; {heard} true 2> /dev/null && with='{heard}'; exec $with {}",
             mbhost.get_program().to_string_lossy()
         );
         for word in mbhost.get_args() {
