@@ -6,14 +6,17 @@ use std::process::Command;
 use crate::support::repository;
 
 /// Where commands are named: files, and folders with all that is below them.
-const WRITTEN: [&str; 8] = [
+const WRITTEN: [&str; 11] = [
+    "CHANGELOG.md",
     "README.md",
     "benches/README.md",
     "host/README.md",
+    "host/decisions",
     "host/src/cli/pack/template",
     "packs",
     "pack-sdk/README.md",
     "pack-sdk/src",
+    "tests/fuzz/README.md",
     "wit/README.md",
 ];
 

@@ -15,17 +15,22 @@ use modularbase_format::{Gguf, PackFile, PackWriter, PrivateKey};
 use crate::support::{self, guest};
 
 /// A home of its own, with packs to add.
-struct Home {
-    folder: tempfile::TempDir,
-    packs: Packs,
+pub struct Home {
+    pub folder: tempfile::TempDir,
+    pub places: Places,
+    pub packs: Packs,
 }
 
 impl Home {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let places = Places::below(&folder.path().join("home")).expect("it is a path");
         let packs = Packs::open(&places).expect("an empty store");
-        Self { folder, packs }
+        Self {
+            folder,
+            places,
+            packs,
+        }
     }
 
     fn file(&self, pack: &support::Source) -> Source {
@@ -39,12 +44,12 @@ impl Home {
     }
 
     /// Considers a pack and says yes to whatever is asked.
-    fn add_with(&self, pack: &support::Source, allow: Allow) -> Result<News, Error> {
+    pub fn add_with(&self, pack: &support::Source, allow: Allow) -> Result<News, Error> {
         let candidate = self.packs.consider(&self.file(pack), allow, &|_, _| {})?;
         Ok(candidate.install(true)?.news)
     }
 
-    fn add(&self, pack: &support::Source) -> Result<News, Error> {
+    pub fn add(&self, pack: &support::Source) -> Result<News, Error> {
         self.add_with(pack, Allow::default())
     }
 
@@ -83,7 +88,7 @@ fn key() -> Arc<PrivateKey> {
     Arc::new(PrivateKey::generate().expect("there is randomness"))
 }
 
-fn good(version: &str) -> support::Source {
+pub fn good(version: &str) -> support::Source {
     support::Source::new("good", guest("good")).version(version)
 }
 

@@ -10,7 +10,7 @@ use super::trust::{self, Verdict};
 use super::{Allow, Name, News, Packs, PacksError};
 use crate::error::Result;
 use crate::pack::{Inspection, Pack, PackError};
-use crate::store::{Contents, Interfaces, Staged};
+use crate::store::{self, Contents, Interfaces, Staged};
 
 /// Where a pack to be added comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +52,8 @@ pub struct Added {
     pub digest: String,
     /// The size of its file.
     pub bytes: u64,
+    /// Whether it was here already, missing or damaged, and is put right now.
+    pub mended: bool,
     /// Whether it was the chosen router and is none any more: none is chosen now.
     pub was_router: bool,
 }
@@ -137,25 +139,25 @@ impl Candidate {
         }
         let hooks_allowed = self.has_hooks();
         let interfaces = self.interfaces();
-        let mut added = Added {
-            id: self.inspection.id.clone(),
-            version: self.inspection.version.clone(),
-            news: self.verdict.news.clone(),
-            digest: self.inspection.digest.clone(),
-            bytes: self.inspection.bytes as u64,
-            was_router: false,
-        };
         self.prove()?;
         let mut change = self.packs.store.change()?;
         let now = self.judge_again(change.contents())?;
-        added.news = now.news.clone();
+        let mut added = Added {
+            id: self.inspection.id.clone(),
+            version: self.inspection.version.clone(),
+            news: now.news,
+            digest: self.inspection.digest.clone(),
+            bytes: self.inspection.bytes as u64,
+            mended: false,
+            was_router: false,
+        };
         let manifest = self.file().manifest().clone();
         match self.origin {
             Origin::Kept(_) => change.put_in_use(&manifest.id, &manifest.version, hooks_allowed)?,
             Origin::Copy(copy) => {
                 change.pin(&manifest.id, now.key)?;
-                // What is kept already is mended where it was damaged.
-                change.add(copy, &interfaces, hooks_allowed)?;
+                let how = change.add(copy, &interfaces, hooks_allowed)?;
+                added.mended = how == store::Added::Mended;
             }
         }
         added.was_router = trust::drop_router(&mut change, &manifest)?;

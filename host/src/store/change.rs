@@ -55,6 +55,8 @@ pub enum Added {
     New,
     /// The same file was kept already.
     Again,
+    /// The same file was kept, missing or damaged, and is put right.
+    Mended,
 }
 
 impl Change {
@@ -133,7 +135,7 @@ impl Change {
         )?;
         self.arriving.push(Arriving { staged, documents });
         self.put_in_use(&id, &version, hooks_allowed)?;
-        Ok(if found { Added::Again } else { Added::New })
+        Ok(if found { Added::Mended } else { Added::New })
     }
 
     /// Puts a version that is kept in use, instead of another of the same id.

@@ -202,7 +202,8 @@ fn a_pack_that_lost_all_of_it_is_mended_though_its_entry_stays_the_same() {
     home.rewrite_index("modularbase.stamp", "modularbase.other");
     fs::remove_file(home.blob(&entry)).expect("it is ours");
     home.keep("a", "1.0.0", None);
-    home.store.open_pack(&entry).expect("it is mended");
+    let mended = home.store.open_pack(&entry).expect("it is mended");
+    assert_eq!(mended.digest(), entry.digest);
 }
 
 #[test]
@@ -267,7 +268,8 @@ fn a_link_in_a_blobs_place_gives_way_when_the_pack_is_added_again() {
     std::os::unix::fs::symlink(&away, &blob).expect("there is room");
     home.store.open_pack(&entry).expect_err("it is a link");
     home.keep("a", "1.0.0", None);
-    home.store.open_pack(&entry).expect("it is mended");
+    let mended = home.store.open_pack(&entry).expect("it is mended");
+    assert_eq!(mended.digest(), entry.digest);
     assert!(away.exists(), "nothing was written through the link");
 }
 

@@ -232,7 +232,15 @@ fn what_programs_read_keeps_its_shape() {
     let added = run(&["add", "quiet.wasm", "--yes"]);
     assert_eq!(
         keys(&added),
-        ["bytes", "digest", "id", "news", "version", "was_router"]
+        [
+            "bytes",
+            "digest",
+            "id",
+            "mended",
+            "news",
+            "version",
+            "was_router"
+        ]
     );
     assert_eq!(
         (&added["id"], &added["news"]),
@@ -465,6 +473,8 @@ fn damage_is_found_and_the_same_file_puts_it_right() {
     let shown = run(&["show", "quiet"]);
     assert_eq!(shown.code, Some(1), "{}", shown.out);
 
+    let again = run(&["add", "add.wasm", "--yes"]).good();
+    assert_eq!(again, "pack `quiet` 1.0.0 is put right\n");
     let again = run(&["add", "add.wasm", "--yes"]).good();
     assert_eq!(again, "pack `quiet` 1.0.0 is installed already\n");
     run(&["verify"]).good();

@@ -380,7 +380,7 @@ fn a_damaged_store_is_put_right_by_adding_again() {
                 "{error}"
             );
             let again = add(&store, &home.path("a-1.0.0.wasm"));
-            assert_eq!(again.expect("it is the same"), Added::Again);
+            assert_eq!(again.expect("it is the same"), Added::Mended);
             assert_eq!(verify_all(&store), 1);
             assert_eq!(home.listing(), whole);
         }
@@ -400,7 +400,7 @@ fn a_damaged_store_is_put_right_by_adding_again() {
     let staged = store.stage(&home.path("a-1.0.0.wasm"), &unwatched);
     let mut change = store.change().expect("nobody else is there");
     let added = change.add(staged.expect("it is sound"), &Interfaces::default(), false);
-    assert_eq!(added.expect("it is the same"), Added::Again);
+    assert_eq!(added.expect("it is the same"), Added::Mended);
     change.commit().expect("there is room");
     assert_eq!(verify_all(&store), 1);
     assert_ne!(home.listing(), whole);

@@ -147,6 +147,10 @@ fn text(added: &Added) -> String {
     let what = match &added.news {
         News::New => "added".to_owned(),
         News::Instead { of } => format!("added and in use instead of {of}, which is kept"),
+        News::Known { was_in_use: true } if added.mended => "put right".to_owned(),
+        News::Known { was_in_use: false } if added.mended => {
+            "put right, and in use again".to_owned()
+        }
         News::Known { was_in_use: true } => "installed already".to_owned(),
         News::Known { was_in_use: false } => "in use again".to_owned(),
     };
