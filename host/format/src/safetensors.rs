@@ -57,6 +57,14 @@ impl Safetensors {
     pub fn parse(bytes: &[u8], name: &str) -> Result<Self, SafetensorsError> {
         let unsound = |error| SafetensorsError::new(name, error);
         let (header, metadata) = SafeTensors::read_metadata(bytes).map_err(unsound)?;
+        // The format wants it, and the crate lets blanks stand before it.
+        if !Self::begins(bytes) {
+            return Err(SafetensorsError {
+                file: name.into(),
+                place: "header".into(),
+                reason: "begins with a blank, expected `{`".into(),
+            });
+        }
         let data = BRACE_AT + header;
         let mut tensors: Vec<_> = metadata
             .tensors()
@@ -186,6 +194,15 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_header_begins_with_its_brace() {
+        for blank in [" {}", "\n{}", "\t\t{}  "] {
+            let refused = refusal(&file(blank, 0));
+            assert_eq!(refused, "x: header: begins with a blank, expected `{`");
+        }
+        assert!(Safetensors::parse(&file("{}  ", 0), "x").is_ok());
     }
 
     #[test]
